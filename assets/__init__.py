@@ -1,0 +1,1 @@
+"""Data only: catalog, templates, styles, demo data; read with importlib.resources."""

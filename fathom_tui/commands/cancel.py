@@ -1,0 +1,24 @@
+"""`fathom cancel`: ask the agent to stop a run."""
+
+import argparse
+
+from fathom_tui.commands.output import narrate
+from fathom_tui.errors import ExitCode
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the run."""
+    parser.add_argument("run_id", metavar="RUN", help="for example acme-triage-3")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Drop the request; the agent ends the stage under way within seconds."""
+    from fathom_tui.store import Home
+    from fathom_tui.store.requests import cancel
+
+    cancel(Home.from_env(), arguments.run_id)
+    narrate(
+        f"Run {arguments.run_id} is being cancelled. What it has finished is kept: "
+        f"fathom resume {arguments.run_id}"
+    )
+    return ExitCode.DONE

@@ -1,0 +1,34 @@
+"""What is kept of an error nobody foresaw: its traceback, in a private file."""
+
+import os
+import platform
+import shlex
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fathom_tui import __version__
+from fathom_tui.errors import FathomError
+from fathom_tui.store.paths import Home
+
+
+def record(arguments: Sequence[str]) -> str:
+    """Write the traceback of the exception being handled; return what to tell the person."""
+    now = datetime.now(UTC)
+    try:
+        directory = Home.from_env().prepare().state
+        path = directory / f"crash-{now:%Y%m%dT%H%M%S}-{os.getpid()}.log"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(_report(arguments, now))
+    except (FathomError, OSError) as problem:
+        return f"FATHOM_DEBUG=1 shows the traceback; it could not be written: {problem}"
+    return f"This is a fault in Fathom. The traceback is in {path}; FATHOM_DEBUG=1 shows it here."
+
+
+def _report(arguments: Sequence[str], now: datetime) -> str:
+    return (
+        f"fathom {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"{now.isoformat(timespec='seconds')}\n"
+        f"$ fathom {shlex.join(arguments)}\n\n{traceback.format_exc()}"
+    )

@@ -1,0 +1,179 @@
+"""Follow a run from its journal: rich progress in a terminal, plain lines elsewhere; then the table."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fathom_tui.commands.output import duration, narrate, printable
+from fathom_tui.errors import EnvironmentProblem, ExitCode
+from fathom_tui.events import Event
+from fathom_tui.runs import RunView, StageView, apply
+from fathom_tui.stages import STAGES, RunState, StageState
+from fathom_tui.store.journal import tail
+from fathom_tui.store.paths import Home
+from fathom_tui.store.requests import agent_alive, requests
+from fathom_tui.summary import facts, score_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+_TICK_S = 0.2
+_SILENCE_S = 10.0
+_ENDED = (
+    RunState.DONE,
+    RunState.REFUSED,
+    RunState.FAILED,
+    RunState.CANCELLED,
+    RunState.INTERRUPTED,
+)
+_SYMBOLS = {"pass": "✓", "warn": "!", "refuse": "✗"}
+EXIT_CODES = {
+    RunState.DONE: ExitCode.DONE,
+    RunState.REFUSED: ExitCode.REFUSED,
+    RunState.FAILED: ExitCode.ENVIRONMENT,
+    RunState.CANCELLED: ExitCode.INTERRUPTED,
+    RunState.INTERRUPTED: ExitCode.INTERRUPTED,
+}
+
+
+def follow(home: Home, run_id: str) -> RunView:
+    """Show a run's progress on stderr until it ends; return what it came to.
+
+    Raises:
+        EnvironmentProblem: The agent is gone and the run has not ended.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return (_follow_live if console.is_terminal else _follow_lines)(home, run_id, console)
+
+
+def watch(home: Home, run_id: str) -> Iterator[RunView]:
+    """Yield the run's view after every batch of events, and now and then between."""
+    path, offset, view = home.run_journal(run_id), 0, RunView()
+    quiet_since = time.monotonic()
+    while view.state not in _ENDED or _waiting(home, run_id):
+        events: list[Event] = []
+        if path.exists():
+            events, offset = tail(path, offset)
+            for event in events:
+                apply(view, event)
+        if events:
+            quiet_since = time.monotonic()
+        yield view
+        if time.monotonic() - quiet_since > _SILENCE_S and agent_alive(home) is None:
+            raise EnvironmentProblem(
+                f"The agent is gone and run {run_id} has not ended.", fix=f"fathom resume {run_id}"
+            )
+        time.sleep(_TICK_S)
+    yield view
+
+
+def _waiting(home: Home, run_id: str) -> bool:
+    return any(request.run == run_id for request in requests(home))
+
+
+def _follow_lines(home: Home, run_id: str, console: "Console") -> RunView:
+    """Print a line when a stage begins and when it ends."""
+    told: set[tuple[str, str, str | None]] = set()
+    for view in watch(home, run_id):  # noqa: B007  # the last view is the result
+        for stage in view.stages.values():
+            key = (stage.name, stage.state.value, stage.started_at)
+            if stage.state is StageState.PENDING or key in told:
+                continue
+            told.add(key)
+            if stage.state is StageState.RUNNING:
+                about = next(s.about for s in STAGES if s.name == stage.name)
+                expected = f" (about {duration(stage.expected_seconds)})"
+                narrate(f"  {stage.name:<10} {about}{expected if stage.expected_seconds else ''}")
+            else:
+                narrate(_ended_line(stage))
+    return view
+
+
+def _ended_line(stage: StageView) -> str:
+    lines = [f"  {stage.name:<10} {stage.state.value} in {duration(stage.seconds)}"]
+    lines += [
+        f"             {_SYMBOLS[gate.outcome]} {gate.name}: {gate.reason}" for gate in stage.gates
+    ]
+    if stage.error:
+        lines.append(f"             ✗ {stage.error}")
+    return "\n".join(lines)
+
+
+def _follow_live(home: Home, run_id: str, console: "Console") -> RunView:
+    """Show one bar a stage, with the time it took, the time it should take, and what it says."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.fields[mark]} {task.description:<10}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[time]:<22}"),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+        tasks = {
+            stage.name: progress.add_task(stage.name, total=1.0, mark="·", time="", note="")
+            for stage in STAGES
+        }
+        told: set[tuple[str, str]] = set()
+        for view in watch(home, run_id):  # noqa: B007  # the last view is the result
+            for stage in view.stages.values():
+                _show(progress, tasks[stage.name], stage)
+                for gate in stage.gates:
+                    if gate.outcome != "pass" and (stage.name, gate.name) not in told:
+                        told.add((stage.name, gate.name))
+                        text = f"{_SYMBOLS[gate.outcome]} {gate.name}: {gate.reason}"
+                        progress.console.print(printable(text))
+    return view
+
+
+def _show(progress: "Progress", task: "TaskID", stage: StageView) -> None:
+    mark = {"running": "●", "done": "✓", "refused": "✗", "failed": "✗"}.get(stage.state, "·")
+    if stage.state is StageState.RUNNING:
+        spent = progress.tasks[task].elapsed or 0.0
+        if progress.tasks[task].fields["mark"] != "●":
+            progress.reset(task, total=1.0)
+            spent = 0.0
+        share = stage.done / stage.total if stage.total else 0.0
+        expected = f" of ~{duration(stage.expected_seconds)}" if stage.expected_seconds else ""
+        progress.update(
+            task,
+            completed=min(share, 0.99),
+            mark=mark,
+            time=f"{duration(spent)}{expected}",
+            note=printable(stage.note)[:48],
+        )
+    elif stage.state is not StageState.PENDING:
+        full = 1.0 if stage.state is StageState.DONE else progress.tasks[task].completed
+        progress.update(task, completed=full, mark=mark, time=duration(stage.seconds), note="")
+
+
+def print_result(view: RunView, home: Home) -> None:
+    """Print the comparison, what else matters, and what to type next, on stderr and stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+    rows = score_rows(view)
+    if rows:
+        fields = list(rows[-1].parts)
+        several = len(fields) > 1
+        names = ("", "score (95 %)", *(fields if several else ()), "usable free", "prompt tok")
+        table = Table(*names, box=None, pad_edge=False, title_justify="left")
+        for row in rows:
+            parts = [row.parts.get(name, "–") for name in fields] if several else []
+            table.add_row(row.name, row.score, *parts, row.free, row.prompt_tokens)
+        console.print()
+        console.print(table)
+        console.print()
+    for name, value in facts(view):
+        console.print(f"  {name:<12} {printable(value)}", soft_wrap=True)
+    if view.result:
+        console.print(f"  {'verdict':<12} {printable(view.result['headline'])}", soft_wrap=True)
+    console.print(f"  {'artifacts':<12} {home.run(view.id)}", soft_wrap=True)
+    if view.error:
+        console.print(f"\n✗ {printable(view.error)}", soft_wrap=True)
+        console.print(f"  fix: {printable(view.fix)}", soft_wrap=True)

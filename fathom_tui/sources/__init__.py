@@ -1,0 +1,1 @@
+"""Lazy adapters to what is not ours: the driver, package metadata, the system, services."""

@@ -1,0 +1,108 @@
+"""Ask a GGUF about cases under one prompt: constrained answers for the gates, free ones for use."""
+
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fathom_tui.contract import Contract
+from fathom_tui.datasets.cases import Case
+from fathom_tui.runner.chat import Prompt, Template
+from fathom_tui.runner.llama import Engine
+from fathom_tui.runner.stage import Job, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Answers to a list of cases, in their order."""
+
+    constrained: list[str]
+    free: list[str]
+    free_valid: int
+    """Free answers that meet the contract and ended by themselves."""
+    prompt_tokens: int
+    """Tokens of the longest prompt."""
+    tokens: int
+    """Tokens of all constrained answers."""
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "constrained": self.constrained,
+            "free": self.free,
+            "free_valid": self.free_valid,
+            "prompt_tokens": self.prompt_tokens,
+        }
+
+
+class Scorer:
+    """A loaded GGUF together with its template and the contract of the answers."""
+
+    def __init__(self, job: Job, gguf: Path) -> None:
+        self._contract: Contract = job.plan.contract
+        self._limit = job.plan.max_new_tokens
+        self._template = Template(Path(job.results["preflight"]["model_dir"]))
+        self._engine = Engine(
+            gguf,
+            n_ctx=int(job.results["preflight"]["n_ctx"]),
+            threads=int(job.results["preflight"]["threads"]),
+        )
+
+    def __enter__(self) -> "Scorer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.__exit__(None, None, None)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the token ids llama.cpp makes of a rendered text."""
+        return self._engine.tokenize(text)
+
+    def prompt_tokens(self, prompt: Prompt, text: str) -> list[int]:
+        """Return the token ids the model sees for one input."""
+        return self._engine.tokenize(self._template.render(prompt.messages(text)))
+
+    def ask(
+        self,
+        prompt: Prompt,
+        cases: Sequence[Case],
+        report: Report | None = None,
+        *,
+        note: str = "",
+        done: int = 0,
+        total: int = 0,
+        free: bool = True,
+    ) -> Sheet:
+        """Answer every case greedily; report progress from `done` of `total`."""
+        answers, longest = [], 0
+        for index, case in enumerate(cases):
+            tokens = self.prompt_tokens(prompt, case.input)
+            longest = max(longest, len(tokens))
+            answers.append(
+                self._engine.answer(tokens, self._contract, max_tokens=self._limit, free=free)
+            )
+            if report is not None and (index % 4 == 3 or index + 1 == len(cases)):
+                report.progress(done + index + 1, total or len(cases), note)
+        valid = sum(a.free_stopped and self._contract.parse(a.free) is not None for a in answers)
+        return Sheet(
+            constrained=[answer.constrained for answer in answers],
+            free=[answer.free for answer in answers],
+            free_valid=valid,
+            prompt_tokens=longest,
+            tokens=sum(answer.tokens for answer in answers),
+            seconds=sum(answer.seconds for answer in answers),
+        )
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's largest resident size so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cpu_threads() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

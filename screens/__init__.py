@@ -1,0 +1,1 @@
+"""The screens, one a file; the only package that knows Textual."""

@@ -1,0 +1,137 @@
+"""The app: which screens there are, what the keys mean everywhere, and how one leaves."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from fathom_tui.screens.agent import Agent
+from fathom_tui.screens.departure import leave_on_signals
+from fathom_tui.screens.masthead import Place
+from fathom_tui.screens.symbols import symbols_for
+from fathom_tui.screens.theme import FATHOM, OWN_VARIABLES
+from fathom_tui.screens.words import clean
+from fathom_tui.store.ledger import Store
+from fathom_tui.store.paths import Home
+
+
+def _engagements() -> Screen[None]:
+    from fathom_tui.screens.engagements import EngagementsScreen
+
+    return EngagementsScreen()
+
+
+def _runs() -> Screen[None]:
+    from fathom_tui.screens.runs import RunsScreen
+
+    return RunsScreen()
+
+
+PLACES = (Place("engagements", "1", "Engagements"), Place("runs", "2", "Runs"))
+"""The screens there are; a new one is a line here and one in MODES."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class FathomApp(App[None]):
+    """Fathom in a terminal: a view of what is on disk. Work is done by the agent.
+
+    Args:
+        home: Where everything lives.
+        open_run: The run to show first; None shows the engagements.
+        agent: Whom to ask for runs; the agent of this home if None.
+        now: The clock, in UTC.
+    """
+
+    TITLE = "Fathom"
+    CSS_PATH = "../assets/styles/app.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "engagements": _engagements,
+        "runs": _runs,
+    }
+    DEFAULT_MODE = "engagements"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(place.key, f"show({place.mode!r})", place.title, show=False) for place in PLACES),
+        Binding("q", "quit", "Quit", tooltip="Leave; what runs goes on in the background"),
+        Binding("question_mark,f1", "help", "Help", key_display="?", tooltip="All keys"),
+    ]
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        open_run: str | None = None,
+        agent: Agent | None = None,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self.home = home
+        self.store = Store(home)
+        self.agent = agent or Agent(home)
+        self.now = now
+        self.symbols = symbols_for(os.environ)
+        self.places = PLACES
+        self.open_run = open_run
+        """The run that the Runs screen should show next; it takes it from here."""
+        self.heartbeat: Mapping[str, Any] | None = None
+        if open_run is not None:
+            # Textual reads it from the instance when it starts.
+            self.DEFAULT_MODE = "runs"  # type: ignore[misc]
+        super().__init__()
+        self.register_theme(FATHOM)
+        self.theme = FATHOM.name
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return our own variables for themes that do not have them."""
+        return OWN_VARIABLES
+
+    def on_mount(self) -> None:
+        """Take care of signals; a test without a terminal has none of its own to handle."""
+        if not self.is_headless:
+            leave_on_signals(self.exit)
+
+    def action_show(self, mode: str) -> None:
+        """Show one of the screens; not from inside a dialog."""
+        if len(self.screen_stack) == 1:
+            self.switch_mode(mode)
+
+    def show_run(self, run_id: str) -> None:
+        """Show a run on the Runs screen."""
+        self.open_run = run_id
+        self.switch_mode("runs")
+
+    def action_help(self) -> None:
+        """Show every key that works here."""
+        from fathom_tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen, self.symbols))
+
+    async def action_quit(self) -> None:
+        """Leave; says what goes on without the screens."""
+        run = (self.heartbeat or {}).get("run")
+        said = f"{clean(run)} goes on in the background. Look again with: fathom" if run else None
+        self.exit(message=said)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Return Textual's own commands and everything that has a key."""
+        yield from super().get_system_commands(screen)
+        for node, binding, enabled, tooltip in screen.active_bindings.values():
+            if enabled and binding.show and node in (self, screen) and binding.action != "quit":
+                yield SystemCommand(
+                    binding.description,
+                    tooltip or f"Key {self.get_key_display(binding)}",
+                    _runner(self, node, binding.action),
+                )
+
+
+def _runner(app: App[Any], node: Any, action: str) -> Callable[[], None]:
+    def run() -> None:
+        app.call_later(app.run_action, action, node)
+
+    return run

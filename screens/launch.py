@@ -1,0 +1,34 @@
+"""Opening the screens; imports Textual only after saying how lively they may be."""
+
+import os
+from collections.abc import MutableMapping
+
+from fathom_tui.store.paths import Home
+
+_OVER_SSH = {"TEXTUAL_FPS": "12", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
+"""Over a wire bytes are the cost: a log at 60 frames a second is 180 kB/s, at 4 it is 19."""
+
+
+def open_screens(home: Home, *, open_run: str | None = None) -> int:
+    """Show the screens until they are left and return the exit code; no run is stopped by it.
+
+    Args:
+        home: Where everything lives.
+        open_run: The run to show first; None shows the engagements.
+    """
+    calm_over_ssh(os.environ)
+    from fathom_tui.screens.app import FathomApp
+
+    app = FathomApp(home, open_run=open_run)
+    app.run()
+    return app.return_code or 0
+
+
+def calm_over_ssh(env: MutableMapping[str, str]) -> None:
+    """Lower frames and stop animations where the terminal is at the other end of SSH.
+
+    Textual reads these when it is imported. What the user has set stays.
+    """
+    if env.get("SSH_CONNECTION"):
+        for name, value in _OVER_SSH.items():
+            env.setdefault(name, value)

@@ -1,0 +1,39 @@
+"""On a narrow terminal: which of the panels below is shown."""
+
+from collections.abc import Sequence
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.events import Click
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class PanelTabs(Widget):
+    """The names of the panels, the shown one marked."""
+
+    active: reactive[str] = reactive("")
+
+    def __init__(self, names: Sequence[tuple[str, str]]) -> None:
+        super().__init__(id="tabs")
+        self._names = names
+        """(id of the panel, its title)."""
+
+    def render(self) -> RenderResult:
+        """Draw the names on one line."""
+        line = Content("")
+        for panel, title in self._names:
+            shown = f"[{title}]" if panel == self.active else f" {title} "
+            line += Content.styled(shown, "bold $accent" if panel == self.active else "$muted")
+            line += Content(" ")
+        return line + Content.styled(" tab next   z zoom", "$muted")
+
+    async def on_click(self, event: Click) -> None:
+        """Show the panel whose name was clicked."""
+        at = event.get_content_offset(self)
+        end = 0
+        for panel, title in self._names:
+            end += len(title) + 3
+            if at is not None and at.x < end:
+                await self.run_action(f"screen.panel({panel!r})")
+                return
