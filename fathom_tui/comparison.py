@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom_tui.contract import Contract, Values
-from fathom_tui.gates import Gate, passed, refused, warned
+from fathom_tui.gates import Gate, Outcome, passed, refused, warned
 from fathom_tui.metrics import field_mean, field_scores
 from fathom_tui.stats import Interval, Weights, interval, resample_weights
 
@@ -16,6 +16,8 @@ Parts = dict[str, NDArray[np.float64]]
 
 TRAINED = ("tuned", "quantised")
 UNTRAINED = ("untuned", "prompt")
+_CHEAPEST_FIRST = ("plain_code", "untuned", "prompt", "nearest_shots")
+"""Plain code needs no model, a prompt needs tokens, the nearest examples need a retriever too."""
 NAMES = {
     "untuned": "untuned model",
     "prompt": "best static prompt",
@@ -97,7 +99,7 @@ def ship_gates(comparison: Comparison, *, target: float, explained: str) -> list
     """Judge the file that would ship: it must beat what needs no training, and reach the target."""
     best = max(UNTRAINED, key=lambda way: comparison.score(way).value)
     score, gain = comparison.score("quantised"), comparison.difference("quantised", best)
-    evidence = {"difference": gain.to_json(), "against": best, "target": target}
+    evidence: dict[str, Any] = {"difference": gain.to_json(), "against": best, "target": target}
     gates = []
     if gain.low > 0:
         gates.append(
@@ -137,10 +139,10 @@ def ship_gates(comparison: Comparison, *, target: float, explained: str) -> list
 def cheaper(comparison: Comparison, *, margin: float) -> list[tuple[str, Interval]]:
     """Return untrained ways within `margin` of the quantised model, with quantised minus them.
 
-    Plain code is compared on the fields it answers, the choices.
+    The cheapest comes first. Plain code is compared on the fields it answers, the choices.
     """
     found = []
-    for way in ("plain_code", "nearest_shots", "prompt"):
+    for way in _CHEAPEST_FIRST:
         if way not in comparison.parts:
             continue
         fields = [name for name in comparison.parts["quantised"] if name in comparison.parts[way]]
@@ -153,25 +155,35 @@ def cheaper(comparison: Comparison, *, margin: float) -> list[tuple[str, Interva
 def headline(
     comparison: Comparison, gates: Sequence[Gate], alternatives: Sequence[tuple[str, Interval]]
 ) -> str:
-    """Return the verdict's first line: an equally good cheaper way comes before praise."""
-    score = comparison.score("quantised")
-    if alternatives:
-        way, difference = alternatives[0]
-        fields = [name for name in comparison.parts["quantised"] if name in comparison.parts[way]]
-        scope = "" if len(fields) == len(comparison.contract.fields) else f" on {', '.join(fields)}"
-        relation = "is better" if difference.high < 0 else "does as well"
-        return (
-            f"Something cheaper {relation}: {NAMES[way]} "
-            f"{comparison.score(way, fields).value:.3f}{scope}, tuned and quantised "
-            f"{comparison.score('quantised', fields).value:.3f}."
-        )
-    if all(gate.outcome != "refuse" for gate in gates):
-        best = max(UNTRAINED, key=lambda way: comparison.score(way).value)
-        return (
-            f"Ship it: {score.value:.3f} against {comparison.score(best).value:.3f} "
-            f"of the {NAMES[best]}."
-        )
-    return "Do not ship: " + " ".join(g.reason for g in gates if g.outcome == "refuse")
+    """Return the verdict in a line or two: an equally good cheaper way comes before praise."""
+    first = [_cheaper_line(comparison, *alternatives[0])] if alternatives else []
+    refusals = [gate.reason for gate in gates if gate.outcome is Outcome.REFUSE]
+    if refusals:
+        return " ".join([*first, "Do not ship:", *refusals])
+    best = max(UNTRAINED, key=lambda way: comparison.score(way).value)
+    praise = (
+        f"Fit to ship: {comparison.score('quantised').value:.3f} against "
+        f"{comparison.score(best).value:.3f} of the {NAMES[best]}."
+    )
+    return " ".join([*first, praise])
+
+
+def _cheaper_line(comparison: Comparison, way: str, difference: Interval) -> str:
+    """Say which cheaper way does as well, on which fields, and what it cannot answer."""
+    tuned = comparison.parts["quantised"]
+    fields = [name for name in tuned if name in comparison.parts[way]]
+    beyond = [name for name in tuned if name not in fields]
+    relation = "is better" if difference.high < 0 else "does as well"
+    scope = f" on {', '.join(fields)}" if beyond else ""
+    line = (
+        f"Something cheaper {relation}{scope}: {NAMES[way]} "
+        f"{comparison.score(way, fields).value:.3f}, tuned and quantised "
+        f"{comparison.score('quantised', fields).value:.3f}."
+    )
+    if not beyond:
+        return line
+    score = comparison.score("quantised", beyond).value
+    return f"{line} It cannot answer {', '.join(beyond)} (tuned: {score:.3f})."
 
 
 def cheaper_gate(comparison: Comparison, alternatives: Sequence[tuple[str, Interval]]) -> Gate:

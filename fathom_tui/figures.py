@@ -58,4 +58,6 @@ class Figure:
     def __str__(self) -> str:
         if self.value is None:
             return "unknown"
-        return f"{self.value:g} {self.unit}".rstrip()
+        # `g` alone would show 1,000,000 tokens as 1e+06.
+        number = f"{self.value:,.0f}" if abs(self.value) >= 1e5 else f"{self.value:g}"
+        return f"{number} {self.unit}".rstrip()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fathom_tui.stats import Z95
 
 LEAST_CHUNKS = 8
-LEAST_TOKENS = 1_024
+"""Fewer chunks give an interval too wide to judge a band by."""
 
 EXCELLENT, ACCEPTABLE, CONCERNING = 0.05, 0.15, 0.30
 """Upper ends of the bands of perplexity rise; above the last, quantise less."""

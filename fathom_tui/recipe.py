@@ -16,8 +16,14 @@ from fathom_tui.errors import UsageError
 EMBEDDED = "embedded"
 """The model name that means "the one that came with Fathom"."""
 
+DEFAULT_FLOOR = 0.60
+"""Lowest target unless the engagement says otherwise."""
+
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 ATTENTION = ALL_LINEAR[:4]
+
+QUANTIZATIONS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+"""Types a run may quantise to, smallest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,7 @@ class Plan:
     quantization: str = "Q4_K_M"
     margin: float = 0.03
     """A cheaper alternative within so much of the tuned score is named in the verdict."""
-    floor: float = 0.60
+    floor: float = DEFAULT_FLOOR
     """Lowest target: a tenth more than almost nothing is still almost nothing."""
     threshold: float | None = None
     """The user's own target; replaces the computed one."""
@@ -92,26 +98,41 @@ class Plan:
     keep_serving: bool = False
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, field.type, getattr(self, field.name))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UsageError(
-                    f"The recipe's {name} is {value}.", fix=f"Choose {low:g} to {high:g}."
+                    f"The recipe's {name} is {value}.", fix=f"Choose {low:,} to {high:,}."
                 )
         if self.batch % self.micro_batch:
             raise UsageError(
                 f"A batch of {self.batch} does not divide into micro-batches of {self.micro_batch}.",
                 fix="Choose a micro_batch that divides batch.",
             )
+        if self.quantization not in QUANTIZATIONS:
+            raise UsageError(
+                f"The recipe's quantization is {self.quantization!r}.",
+                fix="Choose " + ", ".join(QUANTIZATIONS) + ".",
+            )
+        if not self.instruction.strip():
+            raise UsageError(
+                "The recipe's instruction is empty.", fix="Say in a sentence what the task is."
+            )
 
     @property
     def tuned_instruction(self) -> str:
         """The system text of the tuned model: what tuning saves in prompt tokens."""
-        return self.short_instruction or self.instruction.split(". ")[0].rstrip(".") + "."
+        if self.short_instruction:
+            return self.short_instruction
+        first = self.instruction.strip().split(". ")[0]
+        return first if first.endswith((".", "?", "!")) else first + "."
 
     def steps(self, rows: int) -> int:
         """Return the optimizer steps of a full training on so many rows."""
-        steps = max(1, math.ceil(rows / self.batch * self.epochs))
+        # Rounded first: 100 batches for 0.07 epochs are 7.000000000000001 in binary.
+        steps = max(1, math.ceil(round(rows / self.batch * self.epochs, 6)))
         return min(steps, self.max_steps) if self.max_steps else steps
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +144,7 @@ class Plan:
         """Read a plan from a run's first event or from an engagement's configuration.
 
         Raises:
-            UsageError: A key is unknown, missing or out of range.
+            UsageError: A key is unknown, missing, of another type or out of range.
         """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(data) - known)
@@ -140,7 +161,7 @@ class Plan:
             )
         values = dict(data)
         values["contract"] = Contract.from_json(data["contract"])
-        if "targets" in data:
+        if isinstance(data.get("targets"), list):
             values["targets"] = tuple(data["targets"])
         return cls(**values)
 
@@ -148,6 +169,29 @@ class Plan:
         """Return the plan with some settings changed."""
         return replace(self, **changes)
 
+
+def _check_type(name: str, wanted: Any, value: object) -> None:
+    if wanted == tuple[str, ...]:
+        fits = isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+    elif isinstance(value, bool):  # an int by inheritance; as a number it is a slip
+        fits = wanted is bool
+    elif isinstance(value, int):
+        fits = isinstance(value, wanted) or wanted in (float, float | None)
+    else:
+        fits = isinstance(value, wanted)
+    if not fits:
+        kind = _TYPES.get(wanted, "a list of texts")
+        raise UsageError(f"The recipe's {name} is {value!r}.", fix=f"Give {kind}.")
+
+
+_TYPES = {
+    int: "a whole number",
+    int | None: "a whole number",
+    float: "a number",
+    float | None: "a number",
+    str: "text",
+    bool: "true or false",
+}
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("train_rows", 1, 10**9),
@@ -166,6 +210,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("patience", 1, 1000),
     ("loss_rows", 1, 10**9),
     ("max_steps", 0, 10**9),
+    ("seed", 0, 2**32 - 1),
     ("candidates", 1, 24),
     ("shots", 0, 24),
     ("nearest_shots", 0, 24),
@@ -179,6 +224,10 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
+QUICK_FLOOR = 0.50
+"""A look trains on too little to ship; its lower bar lets every later stage be seen, and warns."""
+
+
 def quick(plan: Plan) -> Plan:
     """Return a plan small enough for a look: every stage and gate runs, floors warn."""
     return plan.with_changes(
@@ -187,12 +236,11 @@ def quick(plan: Plan) -> Plan:
         test_rows=64,
         epochs=1.0,
         evaluations=4,
-        loss_rows=32,
+        loss_rows=16,
         candidates=3,
         shots=12,
         nearest_shots=3,
-        nearest_cases=12,
+        nearest_cases=8,
         nearest_on_test=False,
-        batch=4,
-        micro_batch=4,
+        floor=min(plan.floor, QUICK_FLOOR),
     )

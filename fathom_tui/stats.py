@@ -86,12 +86,19 @@ def wilson(successes: int, n: int) -> Interval:
     scale = 1 + z2 / n
     centre = (p + z2 / (2 * n)) / scale
     half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / scale
-    return Interval(value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), n=n)
+    # At 0 of n and n of n the bound is p itself, which rounding may miss by one bit.
+    low, high = (p if successes == 0 else centre - half), (p if successes == n else centre + half)
+    return Interval(value=p, low=low, high=high, n=n)
 
 
 def cases_for_half_width(p: float, half_width: float) -> int:
     """Return the cases a proportion needs for a 95 % interval of +- `half_width`.
 
+    Raises:
+        ValueError: `p` is outside [0, 1] or `half_width` is not positive.
+
     Source: normal approximation, n = z^2 p (1 - p) / h^2 (0.79 at 0.03 needs 709).
     """
+    if not 0 <= p <= 1 or not half_width > 0:
+        raise ValueError(f"proportion {p}, half-width {half_width}")
     return math.ceil(Z95 * Z95 * p * (1 - p) / (half_width * half_width))

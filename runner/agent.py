@@ -2,60 +2,58 @@
 
 It takes requests from the inbox, starts each stage in a child, turns the child's lines into
 events, judges the gates, and survives whatever happens to a child. It ends when idle, when asked,
-or when its root is gone.
+or when its home is gone.
+
+A request to start or resume stays in the inbox until the run's journal says that work has begun:
+whatever happens to the agent before, the next one finds it there.
 """
 
 import fcntl
 import json
 import os
-import platform
 import signal
 import sys
 import time
-from collections import deque
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from fathom_tui.errors import (
-    CouldNotCheck,
     EnvironmentProblem,
     ExitCode,
     FathomError,
-    GateRefused,
-    StageCrashed,
+    NotFound,
     StoreError,
     UsageError,
 )
 from fathom_tui.events import Event
-from fathom_tui.figures import Figure, Kind
-from fathom_tui.gates import Gate
-from fathom_tui.recipe import Plan
-from fathom_tui.runner.estimates import expected_seconds
-from fathom_tui.runner.pipeline import input_hash, lifted, may_keep
-from fathom_tui.runner.stage import Job
-from fathom_tui.runner.supervise import Child, Ended, last_words
-from fathom_tui.runs import RunView, apply, fold
-from fathom_tui.stages import STAGES, RunState, Stage, StageState
+from fathom_tui.runner.attempt import Attempt, Cancelled, Stopped
+from fathom_tui.runs import RunView, StageView, apply
+from fathom_tui.stages import RunState, StageState
 from fathom_tui.store import Home, Journal, Store, utc_now
-from fathom_tui.store.journal import read
-from fathom_tui.store.requests import CANCEL, RESUME, START, STOP, Request, requests
+from fathom_tui.store.journal import last_event, read
+from fathom_tui.store.private import open_private
+from fathom_tui.store.projections import folded
+from fathom_tui.store.requests import (
+    CANCEL,
+    START,
+    STOP,
+    Request,
+    requests,
+    set_aside,
+)
 
 IDLE_S = 60.0
 _TICK_S = 0.2
 _BEAT_S = 2.0
-_PROGRESS_S = 0.25
-"""Least seconds between two progress events of a stage: enough for eyes, little for the journal."""
+_PATIENCE_S = 0.5
+"""How long to ask for the agent's lock: whoever looks whether an agent lives holds it a moment."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Observer = Callable[[Event], None]
-
-
-class Cancelled(Exception):  # noqa: N818  # not an error: somebody asked for it
-    """The run was cancelled."""
-
-
-class Stopped(Exception):  # noqa: N818  # not an error: somebody asked for it
-    """The agent was asked to end, or its root is gone."""
 
 
 class Agent:
@@ -72,98 +70,176 @@ class Agent:
             observer: Called with every event of a run, after it is in the journal.
         """
         self._home = home.prepare()
-        self._store = Store(home)
         self._idle_s = idle_s
         self._observer = observer
-        self._queue: deque[str] = deque()
+        self._queue: dict[str, Request] = {}
+        """Runs that wait, in their order, each with the request that is still in the inbox."""
+        self._only: str | None = None
+        """The run that alone is worked on; None means every run asked for."""
+        self._current: tuple[str, str | None] | None = None
         self._cancelled: set[str] = set()
         self._stopping = False
         self._lock = -1
+        self._holds = False
         self._beaten = 0.0
         self._started_at = utc_now()
-        self._current: tuple[str, str] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "Agent":
+    def __enter__(self) -> Self:
         """Become the agent.
 
         Raises:
             UsageError: Another agent is at work in this home.
         """
         self._lock = os.open(self._home.agent_lock, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._locked(_PATIENCE_S):
             os.close(self._lock)
             raise UsageError(
                 f"An agent is already at work in {self._home.data} ({_holder(self._home)}).",
-                fix="fathom runner status; fathom runner stop",
-            ) from None
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        self._beat(force=True)
-        self._close_abandoned()
+                fix="Leave the work to it, or end it: fathom runner status; fathom runner stop",
+            )
+        self._holds, became = True, time.time_ns()
+        try:
+            for number in _SIGNALS:
+                self._handlers[number] = signal.signal(number, self._on_signal)
+            self._beat(force=True)
+            for request in requests(self._home):
+                if request.kind == STOP and request.asked_ns < became:
+                    request.path.unlink(missing_ok=True)  # meant for an agent that is gone
+            self._close_abandoned()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._home.agent_file.unlink(missing_ok=True)
+        if self._holds and self._is_here():
+            self._home.agent_file.unlink(missing_ok=True)
         os.close(self._lock)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def serve(self) -> None:
-        """Work until idle, asked to end, or the root is gone."""
+        """Work until idle, asked to end, or the home is gone."""
         idle_since = time.monotonic()
-        try:
+        with suppress(Stopped):
             while not self._stopping:
                 self._take_requests()
                 if self._queue:
-                    self._work(self._queue.popleft())
+                    self._work(self._queue.pop(next(iter(self._queue))))
                     idle_since = time.monotonic()
                     continue
                 if self._idle_s is not None and time.monotonic() - idle_since > self._idle_s:
-                    return
+                    if self._step_down():
+                        return
+                    idle_since = time.monotonic()
                 self._beat()
                 time.sleep(_TICK_S)
-        except Stopped:
-            return
 
     def work_on(self, run_id: str) -> RunView:
-        """Work until one run has ended, then return it; other requests wait."""
-        try:
-            while not self._stopping:
-                self._take_requests(only=run_id)
-                if run_id in self._queue:
-                    self._queue.remove(run_id)
-                    self._work(run_id)
-                    break
-                time.sleep(_TICK_S)
-        except Stopped:
-            pass  # what the run came to is in its journal
-        return self._store.run_view(run_id)
+        """Work on one run that was asked for until it has ended, and return it; others wait.
+
+        Raises:
+            EnvironmentProblem: The home is gone.
+        """
+        self._only = run_id
+        with suppress(Stopped):  # what the run came to is in its journal
+            self._take_requests()
+            request = self._queue.pop(run_id, None)
+            if request is not None:
+                self._work(request)
+        if not self._is_here():
+            raise EnvironmentProblem(
+                f"{self._home.data} or {self._home.state} was removed under run {run_id}.",
+                fix="If it is back: fathom runs. If not, nothing is left to resume.",
+            )
+        return Store(self._home).run_view(run_id)
+
+    def _locked(self, patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+            time.sleep(_TICK_S / 10)
+
+    def _step_down(self) -> bool:
+        """Let go of the lock; return False when work came in at that moment and is ours again.
+
+        Whoever asks writes the request first and then looks for an agent: a request that is not
+        seen here was written by somebody who finds the lock free and starts another agent.
+        """
+        self._home.agent_file.unlink(missing_ok=True)
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        if not requests(self._home) or not self._locked(_PATIENCE_S):
+            self._holds = False
+            return True
+        self._beat(force=True)
+        return False
 
     # Requests.
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _take_requests(self, only: str | None = None) -> None:
-        if not self._home.inbox.is_dir():
-            self._stopping = True
-            raise Stopped(f"{self._home.inbox} is gone")
-        for request in requests(self._home):
-            if only is not None and request.run not in (only, ""):
-                continue
-            self._take(request)
-            request.path.unlink(missing_ok=True)
+    def _is_here(self) -> bool:
+        """Say whether the home that this agent locked is still in its place."""
+        try:
+            same = os.path.samestat(os.stat(self._home.agent_lock), os.fstat(self._lock))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return same and self._home.inbox.is_dir() and self._home.runs.is_dir()
 
-    def _take(self, request: Request) -> None:
-        if request.kind == START:
-            self._create(request)
-            self._queue.append(request.run)
-        elif request.kind == RESUME and request.run not in self._queue:
-            self._queue.append(request.run)
+    def _stay(self) -> None:
+        """Go on only while the home is there: writing would bring back what somebody removed.
+
+        Raises:
+            Stopped: It is gone, or another one has taken its place.
+        """
+        if not self._is_here():
+            self._stopping = True
+            raise Stopped
+
+    def _take_requests(self) -> None:
+        self._stay()
+        for request in requests(self._home):
+            waiting = self._queue.get(request.run)
+            if waiting is not None and waiting.path == request.path:
+                continue
+            if self._only is not None and request.run not in (self._only, ""):
+                continue
+            try:
+                if self._take(request):
+                    request.path.unlink(missing_ok=True)
+            except (UsageError, StoreError) as error:
+                self._refuse(request, error)
+
+    def _take(self, request: Request) -> bool:
+        """Do what is asked, or queue it; return whether nothing remains to be done.
+
+        Raises:
+            UsageError: There is no such run.
+            StoreError: Its journal is damaged.
+            EnvironmentProblem: Its journal cannot be written, for want of space.
+        """
+        if request.kind == STOP:
+            self._stopping = True
         elif request.kind == CANCEL:
             self._cancel(request.run)
-        elif request.kind == STOP:
-            self._stopping = True
+        elif request.run not in self._queue and self._working_on != request.run:
+            self._enqueue(request)
+            return False
+        return True
+
+    def _enqueue(self, request: Request) -> None:
+        if request.kind == START:
+            self._create(request)
+        elif not self._home.run_journal(request.run).exists():
+            raise NotFound(f"There is no run {request.run}.", fix="fathom runs")
+        self._queue[request.run] = request
 
     def _create(self, request: Request) -> None:
         """Write the run's first event, unless an earlier life of the agent already has."""
@@ -178,64 +254,143 @@ class Agent:
                 self._tell(journal, None, "run_created", data)
 
     def _cancel(self, run_id: str) -> None:
-        if run_id in self._queue:
-            self._queue.remove(run_id)
+        request = self._queue.get(run_id)
+        if request is not None:
             with self._journal(run_id) as journal:
                 self._tell(
                     journal, None, "run_finished", {"state": RunState.CANCELLED, "seconds": 0.0}
                 )
-        elif self._current is not None and self._current[0] == run_id:
+            request.path.unlink(missing_ok=True)
+            del self._queue[run_id]
+        elif self._working_on == run_id:
             self._cancelled.add(run_id)
 
+    def _refuse(self, request: Request, error: FathomError) -> None:
+        """Put a request aside that cannot be carried out; the others still can."""
+        aside = set_aside(request.path)
+        print(
+            f"{utc_now()} {request.kind} {request.run}: {error} (the request is now {aside})",
+            file=sys.stderr,
+            flush=True,
+        )
+
     # Runs.
+
+    @property
+    def _working_on(self) -> str | None:
+        return self._current[0] if self._current is not None else None
 
     def _close_abandoned(self) -> None:
         """Say of runs that an earlier agent left under way that they were interrupted."""
         waiting = {request.run for request in requests(self._home)}
         for path in sorted(self._home.runs.glob("*/journal.jsonl")):
-            view = fold(read(path)[0])
-            if view.id and view.state is RunState.RUNNING and view.id not in waiting:
-                error = {
-                    "message": "The agent ended while this run was under way.",
-                    "fix": f"fathom resume {view.id}",
-                }
-                with Journal(path) as journal:
-                    data = {"state": RunState.INTERRUPTED, "seconds": 0.0, "error": error}
-                    self._tell(journal, None, "run_finished", data)
+            last = last_event(path, path.stat().st_size)
+            if path.parent.name in waiting or (last is not None and last.kind == "run_finished"):
+                continue
+            try:
+                self._close(path)
+            except StoreError as error:
+                # Said again to whoever asks for that run; it must not keep the others waiting.
+                print(f"{utc_now()} {error}", file=sys.stderr, flush=True)
 
-    def _work(self, run_id: str) -> None:
-        with self._journal(run_id) as journal:
-            view = fold(read(journal.path)[0])
+    def _close(self, path: Path) -> None:
+        with Journal(path) as journal:
+            events = read(path)[0]
+            view = folded(path, events)
+            if view.state not in (RunState.QUEUED, RunState.RUNNING) or not view.id:
+                return
+            error = {
+                "message": "The agent ended while this run was under way.",
+                "fix": f"fathom resume {view.id}",
+            }
+            stage = view.current
+            if stage is not None:
+                begun = [event.mono for event in events if event.kind == "stage_started"][-1]
+                data = {
+                    "stage": stage.name,
+                    "state": StageState.CANCELLED,
+                    "seconds": max(0.0, events[-1].mono - begun),
+                    "input_hash": stage.input_hash,
+                    "result": {},
+                    "error": {"message": error["message"], "fix": ""},
+                }
+                self._tell(journal, view, "stage_finished", data)
+            data = {"state": RunState.INTERRUPTED, "seconds": 0.0, "error": error}
+            self._tell(journal, view, "run_finished", data)
+
+    def _work(self, request: Request) -> None:
+        """Work on a run until it ends.
+
+        Raises:
+            Stopped: The agent is to end, or its home is gone.
+            EnvironmentProblem: The journal cannot be written, for want of space.
+        """
+        self._current = (request.run, None)
+        self._beat(force=True)
+        try:
+            state = self._go_on(request)
+        except StoreError as error:
+            self._refuse(request, error)
+            return
+        finally:
+            self._current = None
+            self._cancelled.discard(request.run)
+        if state is RunState.INTERRUPTED:
+            raise Stopped
+        self._beat(force=True)
+
+    def _go_on(self, request: Request) -> RunState:
+        with self._journal(request.run) as journal:
+            view = folded(journal.path, read(journal.path)[0])
+            if view.state is RunState.DONE:
+                request.path.unlink(missing_ok=True)
+                return view.state
             begun = time.monotonic()
-            before = {name: stage for name, stage in view.stages.items()}
-            number = view.attempts + 1
-            self._tell(journal, view, "attempt", {"number": number, "pid": os.getpid()})
+            before = dict(view.stages)
+            attempt = {"number": view.attempts + 1, "pid": os.getpid()}
+            self._tell(journal, view, "attempt", attempt)
+            # Only now: until the journal knew, the request was the only trace of what was asked.
+            request.path.unlink(missing_ok=True)
             state, error = self._attempt(journal, view, before)
             data: dict[str, Any] = {"state": state, "seconds": time.monotonic() - begun}
             if error:
                 data["error"] = error
             self._tell(journal, view, "run_finished", data)
-        self._current = None
-        self._cancelled.discard(run_id)
-        if state is RunState.INTERRUPTED:
-            raise Stopped
+            return state
 
     def _attempt(
-        self, journal: Journal, view: RunView, before: Mapping[str, Any]
+        self, journal: Journal, view: RunView, before: Mapping[str, StageView]
     ) -> tuple[RunState, dict[str, str]]:
+        def tell(kind: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
+            self._tell(journal, view, kind, data, durable=durable)
+
+        def watch(stage: str) -> None:
+            self._watch(view.id, stage)
+
         try:
-            return _Attempt(self, journal, view, before).run(), {}
+            return Attempt(self._home, view, before, tell=tell, watch=watch).run(), {}
         except Cancelled:
             return RunState.CANCELLED, {}
         except Stopped:
-            return RunState.INTERRUPTED, {
-                "message": "The agent was stopped while this run was under way.",
-                "fix": f"fathom resume {view.id}",
-            }
+            return self._interrupted(view)
         except FathomError as error:
             refused = error.exit_code is ExitCode.REFUSED
             state = RunState.REFUSED if refused else RunState.FAILED
             return state, {"message": error.message, "fix": error.fix}
+        except Exception as error:
+            if not self._is_here():
+                return self._interrupted(view)  # files went away under its hands
+            traceback.print_exc()
+            return RunState.FAILED, {
+                "message": f"The agent met an unexpected {type(error).__name__}: {error}",
+                "fix": f"Read {self._home.agent_log}; then: fathom resume {view.id}",
+            }
+
+    def _interrupted(self, view: RunView) -> tuple[RunState, dict[str, str]]:
+        return RunState.INTERRUPTED, {
+            "message": "The agent was stopped while this run was under way.",
+            "fix": f"fathom resume {view.id}",
+        }
 
     def _journal(self, run_id: str) -> Journal:
         return Journal(self._home.run_journal(run_id))
@@ -253,22 +408,27 @@ class Agent:
         if view is not None:
             apply(view, event)
         if self._observer is not None:
-            self._observer(event)
+            try:
+                self._observer(event)
+            except OSError:
+                # Its terminal or pipe is gone: the same as a hang-up.
+                self._observer, self._stopping = None, True
 
-    def watch(self, run_id: str, stage: str) -> None:
-        """Do what must go on while a child works: requests, heartbeat, the root.
+    def _watch(self, run_id: str, stage: str) -> None:
+        """Do what must go on while a run is worked on: requests, heartbeat, the home.
 
         Raises:
             Cancelled: Somebody cancelled this run.
-            Stopped: The agent is to end, or its root is gone.
+            Stopped: The agent is to end, or its home is gone.
         """
+        moved = self._current != (run_id, stage)
         self._current = (run_id, stage)
         self._take_requests()
         if run_id in self._cancelled:
             raise Cancelled
         if self._stopping:
             raise Stopped
-        self._beat()
+        self._beat(force=moved)
 
     def _beat(self, *, force: bool = False) -> None:
         now = time.monotonic()
@@ -286,308 +446,13 @@ class Agent:
         }
         draft = self._home.agent_file.with_suffix(".part")
         try:
-            draft.write_text(json.dumps(beat), "utf-8")
+            with os.fdopen(open_private(draft, os.O_WRONLY | os.O_TRUNC), "w") as stream:
+                json.dump(beat, stream)
             draft.rename(self._home.agent_file)
-        except FileNotFoundError as error:
-            self._stopping = True
-            raise Stopped(f"{self._home.state} is gone") from error
-
-
-class _Attempt:
-    """One pass over a run's stages."""
-
-    def __init__(
-        self, agent: Agent, journal: Journal, view: RunView, before: Mapping[str, Any]
-    ) -> None:
-        self._agent = agent
-        self._home: Home = agent._home
-        self._store: Store = agent._store
-        self._journal = journal
-        self._view = view
-        self._before = before
-        self._plan = Plan.from_json(view.config)
-        self._results: dict[str, Mapping[str, Any]] = {}
-        self._progress_at = 0.0
-
-    def run(self) -> RunState:
-        """Work through the stages.
-
-        Raises:
-            FathomError: A stage failed or a gate refused.
-            Cancelled, Stopped: Somebody asked.
-        """
-        waived = self._waived()
-        for stage in STAGES:
-            wanted = input_hash(stage, self._plan, self._results)
-            earlier = self._before[stage.name]
-            run_dir = self._home.run(self._view.id)
-            if may_keep(earlier, wanted, self._view, run_dir):
-                self._keep(stage, earlier, wanted)
-            else:
-                self._perform(stage, wanted, waived)
-            view = self._view.stages[stage.name]
-            self._results[stage.name] = view.result
-            refusals = lifted(view.gates, waived)
-            if refusals:
-                raise _refusal(self._view.id, refusals)
-        return RunState.DONE
-
-    def _waived(self) -> set[str]:
-        """Return the gates of this run that somebody waived, from the journal itself."""
-        events = read(self._home.engagement_journal(self._view.engagement))[0]
-        return {
-            str(event.data["gate"])
-            for event in events
-            if event.kind == "waiver" and event.data["run"] == self._view.id
-        }
-
-    def _tell(self, kind: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
-        self._agent._tell(self._journal, self._view, kind, data, durable=durable)
-
-    def _keep(self, stage: Stage, earlier: Any, wanted: str) -> None:
-        self._tell("stage_kept", {"stage": stage.name, "input_hash": wanted})
-        if earlier.state is StageState.REFUSED:
-            # Its refusal may have been waived since: the verdicts are told again, then judged.
-            self._tell("stage_started", {"stage": stage.name, "input_hash": wanted})
-            for gate in earlier.gates:
-                self._tell("gate", {"stage": stage.name, "gate": gate.to_json()})
-            self._finished(stage, StageState.DONE, earlier.seconds or 0.0, wanted, earlier.result)
-
-    def _perform(self, stage: Stage, wanted: str, waived: set[str]) -> None:
-        history = self._history(stage.name)
-        expected = expected_seconds(stage.name, self._plan, self._results, history)
-        started = {
-            "stage": stage.name,
-            "input_hash": wanted,
-            "expected_seconds": round(expected, 1),
-        }
-        self._tell("stage_started", started)
-        if stage.name == "evaluate":
-            self._note_test_opening()
-        begun = time.monotonic()
-        try:
-            result = self._ask(stage)
-        except BaseException as error:
-            self._unfinished(stage, error, time.monotonic() - begun, wanted)
-            raise
-        seconds = time.monotonic() - begun
-        refusals = lifted(self._view.stages[stage.name].gates, waived)
-        state = StageState.REFUSED if refusals else StageState.DONE
-        self._measure(stage.name, f"{stage.name}.seconds", seconds, "s")
-        self._finished(stage, state, seconds, wanted, result)
-        self._record(stage.name, result, seconds)
-
-    def _finished(
-        self,
-        stage: Stage,
-        state: StageState,
-        seconds: float,
-        wanted: str,
-        result: Mapping[str, Any],
-    ) -> None:
-        data = {"stage": stage.name, "state": state, "seconds": seconds, "input_hash": wanted}
-        self._tell("stage_finished", {**data, "result": dict(result)})
-
-    def _unfinished(self, stage: Stage, error: BaseException, seconds: float, wanted: str) -> None:
-        state = StageState.FAILED
-        if isinstance(error, Cancelled | Stopped):
-            state = StageState.CANCELLED
-        elif isinstance(error, FathomError) and error.exit_code is ExitCode.REFUSED:
-            state = StageState.REFUSED
-        said = (
-            {"message": error.message, "fix": error.fix}
-            if isinstance(error, FathomError)
-            else {"message": type(error).__name__.lower(), "fix": ""}
-        )
-        data = {"stage": stage.name, "state": state, "seconds": seconds, "input_hash": wanted}
-        self._tell("stage_finished", {**data, "result": {}, "error": said})
-
-    def _ask(self, stage: Stage) -> Mapping[str, Any]:
-        """Run the stage's child; after a memory kill once more with smaller micro-batches."""
-        plan = self._plan
-        while True:
-            child = Child(self._job(stage, plan))
-            try:
-                answer = self._listen(stage, child)
-            except BaseException:
-                child.end()
-                raise
-            if answer is not None:
-                return answer
-            smaller = plan.micro_batch // 2
-            if stage.name != "train" or smaller < 1:
-                raise EnvironmentProblem(
-                    f"Stage {stage.name} ran out of memory with a micro-batch of "
-                    f"{plan.micro_batch}.",
-                    fix="Stop other programs, or choose a smaller model or max_length.",
-                )
-            plan = plan.with_changes(micro_batch=smaller)
-            note = f"out of memory: again with a micro-batch of {smaller}, batch {plan.batch} as before"
-            self._tell("note", {"stage": stage.name, "text": note})
-
-    def _job(self, stage: Stage, plan: Plan) -> Job:
-        return Job(
-            run=self._view.id,
-            stage=stage.name,
-            run_dir=self._home.run(self._view.id),
-            cache=self._home.cache,
-            serving=self._home.data / "serving" / self._view.engagement,
-            engagement=self._view.engagement,
-            plan=plan,
-            results=self._results,
-        )
-
-    def _listen(self, stage: Stage, child: Child) -> Mapping[str, Any] | None:
-        """Return the stage's result, or None when it ran out of memory.
-
-        Raises:
-            FathomError: The stage failed, with its own message.
-        """
-        result: Mapping[str, Any] | None = None
-        failure: Mapping[str, Any] | None = None
-        out_of_memory = False
-        while True:
-            for line in child.lines(_TICK_S):
-                kind, data = line["kind"], line["data"]
-                if kind == "result":
-                    result = data["result"]
-                elif kind == "failed":
-                    failure = data
-                elif kind == "out_of_memory":
-                    out_of_memory = True
-                else:
-                    self._relay(kind, data)
-            ended = child.ended()
-            if ended is not None:
-                break
-            self._agent.watch(self._view.id, stage.name)
-        if failure is not None:
-            raise _as_error(failure)
-        if result is not None and ended.code == 0:
-            return result
-        if out_of_memory or (ended.code == -signal.SIGKILL and ended.oom_kills > 0):
-            return None
-        raise self._crash(stage, ended)
-
-    def _relay(self, kind: str, data: Mapping[str, Any]) -> None:
-        now = time.monotonic()
-        if kind == "progress":
-            if now - self._progress_at < _PROGRESS_S and data["done"] < data["total"]:
-                return
-            self._progress_at = now
-        if kind == "measured":
-            data = {**data, "hardware": hardware_id()}
-        self._tell(kind, data, durable=kind not in ("progress", "metric"))
-
-    def _crash(self, stage: Stage, ended: Ended) -> FathomError:
-        log = self._home.run(self._view.id) / stage.name / "stderr.log"
-        words = last_words(log)
-        if words:
-            self._tell("note", {"stage": stage.name, "text": words})
-        how = (
-            f"was killed by {signal.Signals(-ended.code).name}"
-            if ended.code < 0
-            else f"ended with code {ended.code}"
-        )
-        return StageCrashed(
-            f"The process of stage {stage.name} {how} without an answer.",
-            fix=f"Read {log}; then: fathom resume {self._view.id}",
-        )
-
-    def _history(self, stage: str) -> list[float]:
-        """Return this stage's seconds in earlier runs of this engagement on this machine."""
-        try:
-            measured = self._store.measured(f"{stage}.seconds")
-        except StoreError as error:
-            # An estimate is not worth a run: the journals are the truth, the tables can wait.
-            self._tell("note", {"stage": stage, "text": f"no history for an estimate: {error}"})
-            return []
-        return [
-            float(row["figure"]["value"])
-            for row in measured
-            if row["hardware"] == hardware_id()
-            and str(row["run"]).rsplit("-", 1)[0] == self._view.engagement
-        ]
-
-    def _measure(self, stage: str, name: str, value: float, unit: str) -> None:
-        figure = Figure(
-            value=value,
-            unit=unit,
-            kind=Kind.MEASURED_HERE,
-            source=f"run {self._view.id}, stage {stage}",
-            as_of=utc_now()[:10],
-        )
-        data = {"stage": stage, "name": name, "figure": figure.to_json()}
-        self._tell("measured", {**data, "hardware": hardware_id()})
-
-    def _note_test_opening(self) -> None:
-        sha256 = self._results["data"]["sha256"]["test"]
-        data = {"run": self._view.id, "split_sha256": sha256}
-        self._store.record(self._view.engagement, "test_opened", data)
-
-    def _record(self, stage: str, result: Mapping[str, Any], seconds: float) -> None:
-        """Tell the engagement what concerns it beyond this run."""
-        slug, run = self._view.engagement, self._view.id
-        if stage == "evaluate":
-            decision = {"what": result["verdict"], "why": result["headline"], "by": f"run {run}"}
-            self._store.record(slug, "decision", decision)
-        elif stage == "deploy":
-            deployment = {
-                "id": f"{slug}:{result['version']}",
-                "run": run,
-                "target": result["target"],
-                "version": result["version"],
-                "alias": result["alias"],
-                "url": result["url"],
-                "state": "serving",
-                "artifact": "quantised",
-                "sha256": result["sha256"],
-            }
-            self._store.record(slug, "deployment", deployment)
-        elif stage == "anchors":
-            version = self._results["deploy"]["version"]
-            check = {
-                "deployment": f"{slug}:{version}",
-                "run": run,
-                "passed": result["passed"],
-                "total": result["total"],
-                "failures": [failure["id"] for failure in result["failures"]],
-                "seconds": seconds,
-            }
-            self._store.record(slug, "check", check)
-
-
-def hardware_id() -> str:
-    """Return a short name of what measurements were taken on."""
-    from fathom_tui.sources import host, nvml
-
-    gpus = nvml.gpus().devices
-    if gpus:
-        return f"{len(gpus)} x {gpus[0].name}"
-    cpu = host.cpu()
-    return f"{cpu.cores} cores {cpu.model or platform.machine()}"
-
-
-def _refusal(run_id: str, refusals: list[Gate]) -> FathomError:
-    first = refusals[0]
-    fix = first.fix
-    if first.waivable:
-        fix += (
-            f" Or take responsibility: fathom waive {run_id} {first.name} --by NAME --reason TEXT"
-        )
-    return GateRefused(f"Gate {first.name} refused: {first.reason}", fix=fix.strip())
-
-
-def _as_error(failure: Mapping[str, Any]) -> FathomError:
-    """Return a child's error as one of our own, with its exit code."""
-    kind = _BY_CODE.get(failure["exit_code"], EnvironmentProblem)
-    return kind(failure["message"], fix=failure["fix"])
-
-
-_BY_CODE: dict[int, type[FathomError]] = {
-    kind.exit_code: kind
-    for kind in (GateRefused, UsageError, CouldNotCheck, EnvironmentProblem, StoreError)
-}
+        except OSError as error:
+            self._stay()
+            # A disk that is full for a moment is no reason to end a training.
+            print(f"{utc_now()} no heartbeat: {error}", file=sys.stderr, flush=True)
 
 
 def _holder(home: Home) -> str:

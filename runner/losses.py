@@ -1,12 +1,14 @@
 """Per-token losses of a text under a GGUF, chunk by chunk as llama.cpp's perplexity tool does."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fathom_tui.errors import CouldNotCheck
 from fathom_tui.perplexity import chunks, negative_log_likelihood
+from fathom_tui.runner.llama import installed, open_model
 
 
 def text_losses(gguf: Path, text: str, *, n_ctx: int, threads: int) -> NDArray[np.float64]:
@@ -20,22 +22,13 @@ def text_losses(gguf: Path, text: str, *, n_ctx: int, threads: int) -> NDArray[n
 
     Raises:
         CouldNotCheck: The text gives fewer than two chunks.
+        EnvironmentProblem: llama.cpp is not installed or refuses the file.
 
     Source: research note on tools/perplexity/perplexity.cpp, steps 1 to 6; flash attention off,
     because with it the batch layout moves the result by 0.2 %.
     """
-    import llama_cpp
-
-    llama = llama_cpp.Llama(
-        str(gguf),
-        n_ctx=n_ctx,
-        n_batch=n_ctx,
-        n_ubatch=min(512, n_ctx),
-        n_threads=threads,
-        n_threads_batch=threads,
-        logits_all=True,
-        flash_attn=False,
-        verbose=False,
+    llama = open_model(
+        gguf, n_ctx=n_ctx, n_batch=n_ctx, threads=threads, n_ubatch=min(512, n_ctx), logits_all=True
     )
     try:
         return _losses(llama, text, n_ctx)
@@ -43,12 +36,11 @@ def text_losses(gguf: Path, text: str, *, n_ctx: int, threads: int) -> NDArray[n
         llama.close()
 
 
-def _losses(llama: "llama_cpp.Llama", text: str, n_ctx: int) -> NDArray[np.float64]:  # type: ignore[name-defined]  # noqa: F821
-    import llama_cpp
-
+def _losses(llama: Any, text: str, n_ctx: int) -> NDArray[np.float64]:
+    api = installed()
     raw = text.encode()
     raw = raw[:-1] if raw.endswith(b"\n") else raw
-    adds_bos = llama_cpp.llama_vocab_get_add_bos(llama_cpp.llama_model_get_vocab(llama.model))
+    adds_bos = api.llama_vocab_get_add_bos(api.llama_model_get_vocab(llama.model))
     tokens = llama.tokenize(raw, add_bos=True, special=False)
     try:
         count = chunks(len(tokens), n_ctx)

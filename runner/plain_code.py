@@ -18,21 +18,13 @@ class PlainCode:
             EnvironmentProblem: scikit-learn is not installed.
         """
         try:
-            from sklearn.feature_extraction.text import TfidfVectorizer
             from sklearn.linear_model import LogisticRegression
-            from sklearn.pipeline import FeatureUnion
         except ImportError as error:
             raise EnvironmentProblem(
                 f"The plain-code baseline needs scikit-learn: {error}.",
                 fix='Run: pip install "fathom-tui[train]"',
             ) from error
-        self._features = FeatureUnion(
-            [
-                ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)),
-                ("letters", TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2)),
-            ]
-        )
-        matrix = self._features.fit_transform([case.input for case in train])
+        self._features, matrix = _features([case.input for case in train])
         self._fields: dict[str, Any] = {}
         for field in contract.choice_fields:
             labels = [str(case.values[field.name]) for case in train]
@@ -55,6 +47,26 @@ class PlainCode:
         ]
 
 
+def _features(texts: Sequence[str]) -> tuple[Any, Any]:
+    """Return the fitted TF-IDF of words, word pairs and letter sequences, and its matrix."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2)
+    return _fitted(FeatureUnion([("words", words), ("letters", letters)]), texts)
+
+
+def _fitted(features: Any, texts: Sequence[str]) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        return features, features.fit_transform(texts)
+    except ValueError:  # no word of two letters, or nothing that stands in two texts
+        features = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5))
+        return features, features.fit_transform(texts)
+
+
 class Nearest:
     """The training rows most like a text, by cosine over TF-IDF of words and word pairs."""
 
@@ -62,11 +74,11 @@ class Nearest:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._train = train
-        self._vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        self._matrix = self._vectorizer.fit_transform([case.input for case in train])
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+        self._vectorizer, self._matrix = _fitted(words, [case.input for case in train])
 
     def shots(self, text: str, count: int) -> tuple[tuple[str, str], ...]:
         """Return the nearest rows as (input, output), the nearest last, next to the question."""
         similarity = (self._matrix @ self._vectorizer.transform([text]).T).toarray().ravel()
-        order = similarity.argsort(kind="stable")[-count:]
+        order = similarity.argsort(kind="stable")[max(0, len(similarity) - count) :]
         return tuple((self._train[i].input, self._train[i].output) for i in order)

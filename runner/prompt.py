@@ -15,7 +15,7 @@ from fathom_tui.comparison import NAMES, compare
 from fathom_tui.datasets.cases import Case, read_split
 from fathom_tui.errors import UsageError
 from fathom_tui.gates import passed, warned
-from fathom_tui.recipe import Plan
+from fathom_tui.recipe import DEFAULT_FLOOR, Plan
 from fathom_tui.runner.baseline import parsed, save, untuned_prompt
 from fathom_tui.runner.chat import Prompt
 from fathom_tui.runner.plain_code import Nearest
@@ -42,6 +42,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     untuned = job.results["baseline"]["scores"]["untuned"]["value"]
     aim = target(max(untuned, scores["value"]), floor=plan.floor, threshold=plan.threshold)
     report.gate(passed("prompt.target", f"The tuned model must reach {aim.explain()}."))
+    if aim.rule == "floor" and plan.floor < DEFAULT_FLOOR:
+        report.gate(
+            warned(
+                "prompt.low_floor",
+                f"The floor of this run is {plan.floor:.2f}, below the usual {DEFAULT_FLOOR:.2f}.",
+                "Take its result as a look, not as a reason to ship.",
+            )
+        )
     _judge(report, plan, scores["value"], aim.value, nearest)
     return {
         "prompt": best.to_json(),
@@ -96,9 +104,9 @@ def pick_shots(train: Sequence[Case], plan: Plan, count: int) -> list[Case]:
 def _halving(
     plan: Plan, prompts: list[Prompt], cases: Sequence[Case], scorer: Scorer, report: Report
 ) -> tuple[Prompt, Sheet, list[dict[str, Any]]]:
-    """Score all prompts on few cases, the better half on twice as many, the best on all."""
+    """Score all prompts on few cases, the better half on twice as many, the best on all cases."""
     rounds: list[dict[str, Any]] = []
-    size = max(8, len(cases) // 4)
+    size = max(8, len(cases) // 8)
     while True:
         last = len(prompts) == 1 or size >= len(cases)
         used = cases if last else cases[:size]
@@ -121,7 +129,7 @@ def _halving(
         ranked.sort(key=lambda entry: entry[:2], reverse=True)
         if last:
             return ranked[0][2], ranked[0][3], rounds
-        prompts = [entry[2] for entry in ranked[: (len(ranked) + 1) // 2]]
+        prompts = [entry[2] for entry in ranked[: max(1, len(ranked) // 2)]]
         size *= 2
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fathom_tui.contract import Contract
 from fathom_tui.datasets.cases import Case
+from fathom_tui.errors import UsageError
 from fathom_tui.runner.chat import Prompt, Template
 from fathom_tui.runner.llama import Engine
 from fathom_tui.runner.stage import Job, Report
@@ -28,6 +29,8 @@ class Sheet:
     tokens: int
     """Tokens of all constrained answers."""
     seconds: float
+    margins: tuple[float, ...] = ()
+    """`llama.Answer.margin` of every case: how near its answer was to another one."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,6 +45,12 @@ class Scorer:
     """A loaded GGUF together with its template and the contract of the answers."""
 
     def __init__(self, job: Job, gguf: Path) -> None:
+        """Load a GGUF for a run.
+
+        Raises:
+            UsageError: The contract's longest answer exceeds `max_new_tokens`.
+            EnvironmentProblem: llama.cpp or the file cannot be used.
+        """
         self._contract: Contract = job.plan.contract
         self._limit = job.plan.max_new_tokens
         self._template = Template(Path(job.results["preflight"]["model_dir"]))
@@ -50,12 +59,24 @@ class Scorer:
             n_ctx=int(job.results["preflight"]["n_ctx"]),
             threads=int(job.results["preflight"]["threads"]),
         )
+        self._require_room()
+
+    def _require_room(self) -> None:
+        longest = self._contract.longest()
+        need = len(self._engine.tokenize(longest, special=False)) + 1  # and the stop token
+        if need > self._limit:
+            self._engine.close()
+            raise UsageError(
+                f"An answer such as {longest} takes {need} tokens, max_new_tokens is "
+                f"{self._limit}: every answer cut short would count as wrong.",
+                fix=f"Set max_new_tokens to {2 * need}.",
+            )
 
     def __enter__(self) -> "Scorer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.__exit__(None, None, None)
+        self._engine.close()
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids llama.cpp makes of a rendered text."""
@@ -94,6 +115,7 @@ class Scorer:
             prompt_tokens=longest,
             tokens=sum(answer.tokens for answer in answers),
             seconds=sum(answer.seconds for answer in answers),
+            margins=tuple(answer.margin for answer in answers),
         )
 
 

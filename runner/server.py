@@ -4,6 +4,7 @@ llama-cpp-python's OpenAI-compatible server has no reload: activation moves the 
 it. It listens on 127.0.0.1 and calls the model by its alias, never by its path.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,16 +15,31 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound
 
 HOST = "127.0.0.1"
 _READY_S = 120.0
 _STOP_S = 10.0
+_KEPT_ENVIRONMENT = (
+    "PATH", "HOME", "USER", "LANG", "LC_", "TZ", "TMPDIR", "LD_", "PYTHON", "VIRTUAL_ENV",
+    "GGML_", "OMP_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_",
+)  # fmt: skip
+"""Beginnings of what a server inherits. llama_cpp.server takes every setting from the environment
+too, some of them before its arguments: an exported HOST would open it to the network, CONFIG_FILE
+replace the model, API_KEY lock us out."""
+
+# Straight to 127.0.0.1: a proxy in the environment would be asked for it otherwise.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Servers that this process started, so that their end is noticed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,23 +85,23 @@ class LlamaServer:
         return Path(os.readlink(link)).stem if link.is_symlink() else None
 
     def create(self, gguf: Path, sha256: str, system: str) -> str:
-        """Keep a file as the next version, unless the same file is a version already."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for version in self.versions:
-            if self.about(version).get("sha256") == sha256:
-                return version
-        number = 1 + max((int(name[1:]) for name in self.versions), default=0)
-        target = self._root / f"v{number}.gguf"
-        draft = target.with_suffix(".part")
-        draft.unlink(missing_ok=True)
-        try:
-            os.link(gguf, draft)  # the same file system: no copy of gigabytes
-        except OSError:
-            shutil.copyfile(gguf, draft)
-        about = {"sha256": sha256, "bytes": gguf.stat().st_size, "system": system}
-        (self._root / f"v{number}.json").write_text(json.dumps(about), "utf-8")
-        draft.rename(target)
-        return target.stem
+        """Keep a file as the next version, unless the same file is a version already.
+
+        Raises:
+            EnvironmentProblem: The file is missing, or the disk has no room for it.
+        """
+        with self._alone():
+            for version in self.versions:
+                if self.about(version).get("sha256") == sha256:
+                    return version
+            number = 1 + max((int(name[1:]) for name in self.versions), default=0)
+            target = self._root / f"v{number}.gguf"
+            draft = target.with_suffix(".part")
+            _link_or_copy(gguf, draft)
+            about = {"sha256": sha256, "bytes": gguf.stat().st_size, "system": system}
+            self._write(target.with_suffix(".json"), about)
+            draft.rename(target)
+            return target.stem
 
     def about(self, version: str) -> dict[str, Any]:
         """Return what was recorded of a version; empty when nothing was."""
@@ -96,6 +112,8 @@ class LlamaServer:
     def activate(self, version: str, *, n_ctx: int, threads: int) -> Served:
         """Make a version the live one: move the link, restart, wait until it answers.
 
+        A version that does not come up leaves everything as it was.
+
         Raises:
             NotFound: There is no such version.
             EnvironmentProblem: The server does not come up.
@@ -105,11 +123,30 @@ class LlamaServer:
                 f"There is no version {version!r} of {self._alias}.",
                 fix="Versions: " + (", ".join(self.versions) or "none"),
             )
+        with self._alone():
+            before, was_running = self.live, self.running() is not None
+            self._point_at(version)
+            try:
+                return self._start(version, n_ctx=n_ctx, threads=threads)
+            except EnvironmentProblem as error:
+                if before == version:
+                    raise
+                self._point_at(before)
+                again = ""
+                if before is not None and was_running:
+                    self._start(before, n_ctx=n_ctx, threads=threads)
+                    again = f" {before} is served again."
+                raise EnvironmentProblem(error.message + again, fix=error.fix) from error
+
+    def _point_at(self, version: str | None) -> None:
+        link = self._root / "live.gguf"
+        if version is None:
+            link.unlink(missing_ok=True)
+            return
         draft = self._root / "live.part"
         draft.unlink(missing_ok=True)
         draft.symlink_to(f"{version}.gguf")
-        draft.rename(self._root / "live.gguf")
-        return self.start(n_ctx=n_ctx, threads=threads)
+        draft.rename(link)
 
     def start(self, *, n_ctx: int, threads: int) -> Served:
         """Serve the live version; a server already there is replaced.
@@ -118,11 +155,15 @@ class LlamaServer:
             NotFound: No version is live.
             EnvironmentProblem: The server does not come up.
         """
-        version = self.live
-        if version is None:
+        if self.live is None:
             raise NotFound(f"No version of {self._alias} is live.", fix="Finish a run first.")
-        self.stop()
-        port = _free_port()
+        with self._alone():
+            return self._start(self.live, n_ctx=n_ctx, threads=threads)
+
+    def _start(self, version: str, *, n_ctx: int, threads: int) -> Served:
+        self._stop()
+        # The port of last time where it is free: clients know it.
+        port = _free_port(int(self.settings().get("port", 0)))
         process = self._spawn(port, n_ctx=n_ctx, threads=threads)
         served = Served(
             pid=process.pid,
@@ -136,21 +177,46 @@ class LlamaServer:
         return served
 
     def _spawn(self, port: int, *, n_ctx: int, threads: int) -> subprocess.Popen[bytes]:
-        with (self._root / "server.log").open("ab") as log:
-            return subprocess.Popen(
+        log = os.open(self._root / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(
                 [
                     sys.executable, "-P", "-m", "llama_cpp.server",
                     "--model", str(self._root / "live.gguf"), "--model_alias", self._alias,
                     "--host", HOST, "--port", str(port),
                     "--n_ctx", str(n_ctx), "--n_threads", str(threads),
                     "--n_threads_batch", str(threads), "--verbose", "False",
+                    # On by default: logits of every prompt token, and 0.8 GB to keep them.
+                    "--logits_all", "False",
+                    # On by default: a second request would cut the answer to the first.
+                    "--interrupt_requests", "False",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 cwd=self._root,
+                env=_environment(os.environ),
             )  # fmt: skip
+        finally:
+            os.close(log)
+        _children[process.pid] = process
+        return process
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder's lock, so that two processes never start two servers; makes it."""
+        self._root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root.mkdir(exist_ok=True, mode=0o700)
+        descriptor = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _write(self, path: Path, data: Mapping[str, Any]) -> None:
+        write_private(path, json.dumps(data).encode())
 
     def _remember(self, served: Served, **settings: int) -> None:
         data = {
@@ -160,9 +226,7 @@ class LlamaServer:
             "started": served.started,
             **settings,
         }
-        draft = self._root / "server.json.part"
-        draft.write_text(json.dumps(data), "utf-8")
-        draft.rename(self._root / "server.json")
+        self._write(self._root / "server.json", data)
 
     def _wait_ready(self, served: Served, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _READY_S
@@ -172,9 +236,11 @@ class LlamaServer:
             if self.healthy(served):
                 return
             time.sleep(0.1)
-        self.stop()
+        code = process.poll()
+        self._stop()
+        ended = "did not answer" if code is None else f"ended with code {code}"
         raise EnvironmentProblem(
-            f"The server of {self._alias} {served.version} did not come up on port {served.port}.",
+            f"The server of {self._alias} {served.version} {ended} on port {served.port}.",
             fix=f"Read {self._root / 'server.log'}",
         )
 
@@ -187,7 +253,8 @@ class LlamaServer:
     def running(self) -> Served | None:
         """Return the server under way, or None."""
         data = self.settings()
-        if not data or _start_time(int(data["pid"])) != data["started"]:
+        # A server that ended at once left no start time, and equals any process that is gone.
+        if not data.get("started") or _start_time(int(data["pid"])) != data["started"]:
             return None
         return Served(
             pid=int(data["pid"]),
@@ -201,12 +268,22 @@ class LlamaServer:
         """Say whether it answers and offers the alias."""
         try:
             models = _get(f"{served.url}/models", timeout=5.0)
-        except OSError:
-            return False
-        return any(model.get("id") == self._alias for model in models.get("data", ()))
+            return any(model["id"] == self._alias for model in models["data"])
+        except (OSError, HTTPException, ValueError, KeyError, TypeError):
+            return False  # nobody there, or something else has the port
 
     def stop(self) -> bool:
-        """End the server; return whether there was one."""
+        """End the server; return whether there was one.
+
+        Raises:
+            EnvironmentProblem: It does not end.
+        """
+        if not self._root.is_dir():
+            return False
+        with self._alone():
+            return self._stop()
+
+    def _stop(self) -> bool:
         served = self.running()
         if served is None:
             return False
@@ -247,7 +324,7 @@ def chat(
         headers={"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=120) as reply:
+        with _open(request, timeout=120) as reply:
             data = json.load(reply)
         choice = data["choices"][0]
         return (
@@ -255,7 +332,7 @@ def chat(
             str(choice["finish_reason"]),
             int(data["usage"]["prompt_tokens"]),
         )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
         raise CouldNotCheck(
             f"{served.url} did not answer a chat request: {error}.",
             fix="Look at the server: fathom serve ENGAGEMENT --status",
@@ -263,15 +340,47 @@ def chat(
 
 
 def _get(url: str, *, timeout: float) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=timeout) as reply:
+    with _open(url, timeout=timeout) as reply:
         data: dict[str, Any] = json.load(reply)
         return data
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name.startswith(_KEPT_ENVIRONMENT)}
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)  # no copy of gigabytes
+    except OSError:  # another file system, or one without links
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+        target.chmod(0o600)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise EnvironmentProblem(
+            f"{source} cannot be kept as a version in {target.parent}: {error.strerror}.",
+            fix="Free some space there, or finish the run that makes this file.",
+        ) from error
+
+
+def _free_port(preferred: int) -> int:
+    """Return a port that nobody listens on: the preferred one unless it is taken or 0."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            # As the server does it: connections that are just being closed do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise EnvironmentProblem(f"No port is free on {HOST}.", fix="End some servers.")
 
 
 def _start_time(pid: int) -> str:
@@ -285,7 +394,6 @@ def _start_time(pid: int) -> str:
 
 
 def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return  # somebody else's child
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]

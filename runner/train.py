@@ -157,11 +157,14 @@ def _trainer(
     model = AutoModelForCausalLM.from_pretrained(
         model_dir,
         local_files_only=True,
-        # float32 under bf16 autocast: 380 tokens/s on two cores, against 287 with bf16 weights.
+        # float32 between the layers under bf16 autocast: 350 tokens/s on two cores, against 290
+        # with everything in bf16.
         dtype=torch.float32,
         attn_implementation="sdpa",
     )
     model.config.use_cache = False
+    if bf16:
+        _halve_frozen(model)
     adapter = LoraConfig(
         r=plan.rank,
         lora_alpha=plan.alpha,
@@ -185,6 +188,15 @@ def _trainer(
             _progress_callback(report, steps),
         ],
     )
+
+
+def _halve_frozen(model: Any) -> None:
+    """Keep the frozen matrices in bf16: autocast would cast them at every step (6 % of a step)."""
+    import torch
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and not name.endswith("lm_head"):
+            module.weight.data = module.weight.data.to(torch.bfloat16)
 
 
 def _arguments(job: Job, plan: Plan, *, steps: int, micro: int, bf16: bool) -> Any:

@@ -51,7 +51,11 @@ def _elsewhere(event: Event) -> bool:
 
 
 def _line(event: Event) -> Content:
-    text = clean(tell(event)[_TIME])
+    told = tell(event)[_TIME]
+    if event.data.get("state") == "refused" or event.kind == "run_finished":
+        told = told.splitlines()[0]  # why, has been told by the gate or the stage
+    first, *more = told.splitlines()
+    text = " ".join([clean(first), *(clean(line).strip() for line in more)])
     return Content.assemble((text[:8], "$muted"), (text[8:], _style(event)))
 
 

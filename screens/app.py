@@ -35,6 +35,10 @@ PLACES = (Place("engagements", "1", "Engagements"), Place("runs", "2", "Runs"))
 """The screens there are; a new one is a line here and one in MODES."""
 
 
+PATIENCE_S = 3.0
+"""Longest wait for the ledger; a screen asks again soon, and leaving waits for who waits."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -71,7 +75,7 @@ class FathomApp(App[None]):
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.home = home
-        self.store = Store(home)
+        self.store = Store(home, timeout_s=PATIENCE_S)
         self.agent = agent or Agent(home)
         self.now = now
         self.symbols = symbols_for(os.environ)
@@ -79,6 +83,8 @@ class FathomApp(App[None]):
         self.open_run = open_run
         """The run that the Runs screen should show next; it takes it from here."""
         self.heartbeat: Mapping[str, Any] | None = None
+        self.noted: set[str] = set()
+        """Notes of the ledger that were shown."""
         if open_run is not None:
             # Textual reads it from the instance when it starts.
             self.DEFAULT_MODE = "runs"  # type: ignore[misc]
@@ -120,14 +126,24 @@ class FathomApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return Textual's own commands and everything that has a key."""
-        yield from super().get_system_commands(screen)
+        for command in super().get_system_commands(screen):
+            if command.title not in _OURS_INSTEAD:
+                yield command
+        seen = {"quit", "command_palette", "screen.copy_text"}
         for node, binding, enabled, tooltip in screen.active_bindings.values():
-            if enabled and binding.show and node in (self, screen) and binding.action != "quit":
-                yield SystemCommand(
-                    binding.description,
-                    tooltip or f"Key {self.get_key_display(binding)}",
-                    _runner(self, node, binding.action),
-                )
+            if enabled and node in (self, screen) and binding.action not in seen:
+                seen.add(binding.action)
+                if not binding.system and binding.description:
+                    key = self.get_key_display(binding)
+                    yield SystemCommand(
+                        binding.description,
+                        f"{tooltip or binding.description} ({key})",
+                        _runner(self, node, binding.action),
+                    )
+
+
+_OURS_INSTEAD = ("Keys", "Maximize", "Minimize")
+"""Textual's commands for what `?` and `z` do here."""
 
 
 def _runner(app: App[Any], node: Any, action: str) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from textual.widgets import Button, Static
 class Confirm(ModalScreen[bool]):
     """Yes or no; Enter means no."""
 
+    CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n,escape,q", "answer(False)", "No"),

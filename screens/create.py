@@ -1,6 +1,6 @@
 """The form for a new engagement; what it says is what the command line would say."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,9 +14,10 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Button, Input, Label, Static
 
-from fathom_tui.errors import CouldNotCheck, FathomError
+from fathom_tui.errors import CouldNotCheck, FathomError, UsageError
 from fathom_tui.recipe import EMBEDDED
 from fathom_tui.screens.words import clean, plural
+from fathom_tui.store.paths import slugify
 
 PAUSE_S = 0.4
 """Typing that stops for so long is checked; a check reads the data file."""
@@ -27,6 +28,7 @@ class Created:
     """A filled-in form whose settings were found good."""
 
     name: str
+    slug: str
     config: Mapping[str, Any]
 
 
@@ -50,6 +52,7 @@ _FIELDS = (
 class CreateForm(ModalScreen[Created | None]):
     """Name, data, columns, model and instruction; checked while one types."""
 
+    CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave"),
         Binding("down", "app.focus_next", "Next", show=False),
@@ -67,8 +70,10 @@ class CreateForm(ModalScreen[Created | None]):
             self.created = created
             self.problem = problem
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Collection[str] = ()) -> None:
         super().__init__()
+        self._taken = taken
+        """Short names of the engagements there are."""
         self._created: Created | None = None
         self._timer: Timer | None = None
         self._submit = False
@@ -137,7 +142,7 @@ class CreateForm(ModalScreen[Created | None]):
         created: Created | None = None
         problem: FathomError | None = None
         try:
-            created = examine(values)
+            created = examine(values, self._taken)
         except FathomError as error:
             problem = error
         except OSError as error:
@@ -167,8 +172,12 @@ class CreateForm(ModalScreen[Created | None]):
         found.update("\n".join(clean(line) for line in text.splitlines()))
 
 
-def examine(values: Mapping[str, str]) -> Created:
+def examine(values: Mapping[str, str], taken: Collection[str] = ()) -> Created:
     """Return what a filled-in form makes, by the same checks as `fathom engagement create`.
+
+    Args:
+        values: What was typed, by field.
+        taken: Short names that cannot be used again.
 
     Raises:
         UsageError: A name or setting cannot be used.
@@ -177,6 +186,12 @@ def examine(values: Mapping[str, str]) -> Created:
     from fathom_tui.engagement import check_name, configure
 
     name = check_name(values["name"])
+    slug = slugify(name)
+    if slug in taken:
+        raise UsageError(
+            f"There is an engagement {slug!r} already.",
+            fix="Choose another name, or go on with that one.",
+        )
     given = {key: value.strip() for key, value in values.items() if key != "name"}
     outputs = [column.strip() for column in given.pop("output").split(",") if column.strip()]
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value}
@@ -190,12 +205,10 @@ def examine(values: Mapping[str, str]) -> Created:
         path = Path(chosen.get("dataset", "")).expanduser()
         contract = contract_of_columns(path, outputs)
         chosen["contract"] = contract.to_json()
-    return Created(name=name, config=configure(chosen))
+    return Created(name=name, slug=slug, config=configure(chosen))
 
 
 def _found(created: Created) -> str:
-    from fathom_tui.store.paths import slugify
-
     fields = created.config["contract"]["fields"]
     said = [
         f"{field['name']}: {plural(len(field['choices']), 'value')}"
@@ -203,4 +216,4 @@ def _found(created: Created) -> str:
         else f"{field['name']}: a number"
         for field in fields
     ]
-    return f"Good. Short name {slugify(created.name)}; {', '.join(said)}."
+    return f"Good. Short name {created.slug}; {', '.join(said)}."

@@ -6,6 +6,7 @@ bytes, so a deadline ends the program where it cannot leave in order.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,15 +14,16 @@ import termios
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 GRACE_S = 2.0
 """Leaving in order takes 0.2 s; after so long the terminal is taken for stalled."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def leave_on_signals(leave: Callable[[None, int], None]) -> None:
-    """Call `leave(None, 128 + signal)` on SIGTERM and SIGHUP; exit by force if that hangs.
+    """Call `leave(None, 128 + signal)` when told to end; exit by force if that hangs.
 
     Must be called in the main thread with the event loop running.
     """
@@ -40,18 +42,17 @@ def leave_on_signals(leave: Callable[[None, int], None]) -> None:
         signal.signal(number, force)
 
 
-def _terminal_settings() -> list[object] | None:
+def _terminal_settings() -> list[Any] | None:
     try:
         return list(termios.tcgetattr(sys.__stdin__.fileno())) if sys.__stdin__ else None
     except (termios.error, OSError, ValueError):
         return None
 
 
-def _force_out(code: int, settings: list[object] | None) -> None:
+def _force_out(code: int, settings: list[Any] | None) -> None:
     """End the process; gives the line discipline back, the terminal itself takes no bytes."""
     if settings is not None and sys.__stdin__ is not None:
-        try:
-            termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, settings)  # type: ignore[arg-type]
-        except (termios.error, OSError):
-            pass  # the terminal is gone: nothing is left to restore
+        # A terminal that is gone has nothing left to restore.
+        with contextlib.suppress(termios.error, OSError):
+            termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, settings)
     os._exit(code)

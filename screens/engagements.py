@@ -43,7 +43,13 @@ class EngagementsScreen(Shell[Sequence[EngagementRow]]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "create", "New", tooltip="Create an engagement from a data file"),
         Binding("r", "start", "Run", tooltip="Start a run of the engagement"),
-        Binding("o", "open", "Open", key_display="enter", tooltip="Show its last run, or start the first"),
+        Binding(
+            "o",
+            "open",
+            "Open",
+            key_display="enter",
+            tooltip="Show its last run, or start the first",
+        ),
     ]
 
     def __init__(self) -> None:
@@ -117,11 +123,16 @@ class EngagementsScreen(Shell[Sequence[EngagementRow]]):
             if created is None:
                 return
             self.ask(
-                partial(self.fathom.store.create_engagement, created.name, created.config),
+                partial(
+                    self.fathom.store.create_engagement,
+                    created.name,
+                    created.config,
+                    created.slug,
+                ),
                 self._show_created,
             )
 
-        self.app.push_screen(CreateForm(), done)
+        self.app.push_screen(CreateForm(taken=frozenset(self._rows)), done)
 
     def action_start(self) -> None:
         """Ask how much, then ask the agent."""

@@ -51,7 +51,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("home,g", "edge(-1)", "First", show=False),
-        Binding("end,G,shift+g", "edge(1)", "Last", show=False),
+        Binding("end,G", "edge(1)", "Last", show=False),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
         Binding("enter", "choose", "Open", show=False),
@@ -61,7 +61,7 @@ class Grid(ScrollView, can_focus=True):
     Grid {
         overflow-x: hidden;
         scrollbar-size-vertical: 1;
-        & > .grid--title { color: $muted; }
+        & > .grid--title { color: $text-muted; }
         & > .grid--cursor {
             background: $block-cursor-background; color: $block-cursor-foreground;
             text-style: bold;

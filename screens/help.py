@@ -15,11 +15,14 @@ from fathom_tui.screens.symbols import Symbols
 
 _SECTIONS = ("On this screen", "In the table or text with the cursor", "Everywhere")
 _KEY = 18
+_TEXTUALS = ("copy_text", "scroll_left", "scroll_right", "page_left", "page_right")
+"""Textual's own actions that do nothing here worth a line."""
 
 
 class HelpScreen(ModalScreen[None]):
     """The keys of the screen below."""
 
+    CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,f1,enter", "leave", "Close")
     ]
@@ -64,9 +67,13 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     for node, binding, _, tooltip in screen.active_bindings.values():
         if not binding.description or binding.system:
             continue
+        if binding.action.removeprefix("screen.") in _TEXTUALS:
+            continue
         section = _section(screen, node)
-        keys, _ = found.setdefault((section, binding.action), ([], tooltip or binding.description))
+        keys, _ = found.get((section, binding.action), ([], ""))
         keys.append(screen.app.get_key_display(binding))
+        # Ours come after Textual's and say it in our words.
+        found[section, binding.action] = keys, tooltip or binding.description
     return [
         (section, " ".join(dict.fromkeys(keys)), meaning)
         for (section, _), (keys, meaning) in found.items()

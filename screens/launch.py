@@ -1,5 +1,6 @@
 """Opening the screens; imports Textual only after saying how lively they may be."""
 
+import gc
 import os
 from collections.abc import MutableMapping
 
@@ -15,10 +16,22 @@ def open_screens(home: Home, *, open_run: str | None = None) -> int:
     Args:
         home: Where everything lives.
         open_run: The run to show first; None shows the engagements.
+
+    Raises:
+        UsageError: The run's id has not the form `<slug>-<n>`.
+        NotFound: There is no such run; names those that come close.
     """
+    if open_run is not None and not home.run(open_run).is_dir():
+        from fathom_tui.store.ledger import Store
+
+        Store(home).run_view(open_run)
     calm_over_ssh(os.environ)
+    # Importing makes much and throws nothing away: looking for garbage meanwhile costs 20 ms.
+    gc.disable()
     from fathom_tui.screens.app import FathomApp
 
+    gc.freeze()
+    gc.enable()
     app = FathomApp(home, open_run=open_run)
     app.run()
     return app.return_code or 0

@@ -1,16 +1,18 @@
 """The loss of training and validation while it happens."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.color import Color
 from textual.containers import Container
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
 from fathom_tui.screens.symbols import Symbols
+
+if TYPE_CHECKING:
+    from textual_plotext import PlotextPlot
 
 POINTS = 400
 """Most points of a curve; more cost time and show nothing more on a terminal."""
@@ -43,14 +45,14 @@ def legend(training: Curve, validation: Curve, symbols: Symbols) -> Content:
     said = Content("")
     if training:
         said += Content.assemble(
-            (f"{symbols.curve} train ", "$secondary"), f"{training[-1][1]:.3f}   "
+            (f"{symbols.curve} train ", "$secondary"), f"{training[-1][1]:.3f}  "
         )
     if validation:
         step, best = min(validation, key=lambda point: point[1])
         said += Content.assemble(
             (f"{symbols.points} validation ", "$accent"),
             f"{validation[-1][1]:.3f}",
-            (f"   best {best:.3f} at step {step:g}", "$muted"),
+            (f", best {best:.3f} at {step:g}", "$muted"),
         )
     return said
 
@@ -71,7 +73,7 @@ class Loss(Container, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._symbols = symbols
         self._shown: tuple[Curve, Curve] | None = None
-        self._plot: Widget | None = None
+        self._plot: PlotextPlot | None = None
 
     def compose(self) -> ComposeResult:
         """Begin with a sentence: plotext is only loaded for a plot."""

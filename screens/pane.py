@@ -39,7 +39,7 @@ class Pane(ScrollView, can_focus=True):
         Binding("up,k", "scroll_up", "Up", show=False),
         Binding("down,j", "scroll_down", "Down", show=False),
         Binding("home,g", "scroll_home", "First", show=False),
-        Binding("end,G,shift+g", "scroll_end", "Last", show=False),
+        Binding("end,G", "scroll_end", "Last", show=False),
         Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
         Binding("pagedown,ctrl+f", "page_down", "Page down", show=False),
     ]

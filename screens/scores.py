@@ -106,13 +106,13 @@ class _Columns:
         """Return one way's line."""
         value = _number(row) or 0.0
         low, high = row.get("low"), row.get("high")
-        interval = f"{low:.2f} to {high:.2f}" if _are_numbers(low, high) else ""
+        interval = f"{low:.2f}{symbols.until}{high:.2f}" if _are_numbers(low, high) else ""
         style = "bold" if way in _OURS else ""
         return Content.assemble(
             (f"{clean(WAYS.get(way, way))[:_LABEL]:<{_LABEL}}", style),
             "  ",
             (f"{value:5.3f}", style),
-            (f" {interval.replace(' to ', '–'):>11}", "$muted"),
+            (f" {interval:>11}", "$muted"),
             self._drawn(value, low, high, target, symbols, "$accent" if way in _OURS else ""),
             *(self._part(part, row) for part in self._parts),
         )

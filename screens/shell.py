@@ -63,7 +63,8 @@ class Shell(Screen[None], Generic[News]):
         self._looking = False
         self._wanted = False
         self._shown = False
-        self._problem = ""
+        self._problems: dict[str, str] = {}
+        """The last problem of each kind of work, for as long as it lasts."""
 
     @property
     def fathom(self) -> "FathomApp":
@@ -87,14 +88,26 @@ class Shell(Screen[None], Generic[News]):
         """Show what a look found."""
         raise NotImplementedError
 
-    def complain(self, problem: FathomError) -> None:
+    def complain(self, problem: FathomError, *, work: str = "look") -> None:
         """Show a problem in the words of the command line; a lasting one is said once."""
-        if problem.message == self._problem:
+        if self._problems.get(work) == problem.message or problem.message in self.fathom.noted:
             return
-        self._problem = problem.message
+        self._problems[work] = problem.message
         self.notify(
             clean(problem.fix), title=clean(problem.message), severity="error", markup=False
         )
+
+    def succeed(self, work: str = "look") -> None:
+        """Note that a kind of work goes well: its next problem is news."""
+        self._problems.pop(work, None)
+
+    def tell_notes(self) -> None:
+        """Show what the ledger has to say: that it was made again, or cannot read a journal."""
+        for note in self.fathom.store.notes:
+            if note not in self.fathom.noted:
+                self.fathom.noted.add(note)
+                if note not in self._problems.values():
+                    self.notify(clean(note), severity="warning", markup=False)
 
     def compose(self) -> ComposeResult:
         """Lay out masthead, body and keys."""
@@ -135,8 +148,9 @@ class Shell(Screen[None], Generic[News]):
         if seen.problem is not None:
             self.complain(seen.problem)
         else:
-            self._problem = ""
+            self.succeed()
             self.receive(seen.news)
+        self.tell_notes()
         if self._wanted:
             self._wanted = False
             self.look()
@@ -162,8 +176,8 @@ class Shell(Screen[None], Generic[News]):
     def on_shell_answered(self, answer: Answered) -> None:
         """Show the outcome and look at what it changed."""
         if answer.problem is not None:
-            self._problem = ""
-            self.complain(answer.problem)
+            self.succeed("ask")  # asked for again, it is answered again
+            self.complain(answer.problem, work="ask")
         else:
             answer.then(answer.value)
         self.look()

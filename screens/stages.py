@@ -23,7 +23,14 @@ _ABOUT = {stage.name: stage.about for stage in STAGES}
 _BAR = 8
 
 
-def rows(view: RunView, symbols: Symbols, now: datetime, waived: Collection[str]) -> list[Row]:
+def rows(
+    view: RunView,
+    symbols: Symbols,
+    now: datetime,
+    waived: Collection[str],
+    *,
+    stopped: bool = False,
+) -> list[Row]:
     """Return a row for each stage.
 
     Args:
@@ -31,8 +38,9 @@ def rows(view: RunView, symbols: Symbols, now: datetime, waived: Collection[str]
         symbols: What the terminal can show.
         now: The time that a running stage is measured to, UTC.
         waived: Names of gates that a person waived.
+        stopped: Whether the stage under way is so no longer: its agent has gone.
     """
-    return [_row(stage, symbols, now, waived) for stage in view.stages.values()]
+    return [_row(stage, symbols, now, waived, stopped) for stage in view.stages.values()]
 
 
 def elapsed(stage: StageView, now: datetime) -> float:
@@ -42,13 +50,19 @@ def elapsed(stage: StageView, now: datetime) -> float:
     return since(stage.started_at, now) if stage.state is StageState.RUNNING else 0.0
 
 
-def _row(stage: StageView, symbols: Symbols, now: datetime, waived: Collection[str]) -> Row:
+def _row(
+    stage: StageView, symbols: Symbols, now: datetime, waived: Collection[str], stopped: bool
+) -> Row:
     symbol, style = of_state(symbols, stage.state, stage.verdict)
+    state = str(stage.state)
+    if stopped and stage.state is StageState.RUNNING:
+        symbol, style = of_state(symbols, "interrupted")
+        state = "stopped"
     quiet = stage.state is StageState.PENDING
     cells = (
         Content.styled(symbol, style),
         Content.styled(clean(stage.name), "$muted" if quiet else ""),
-        Content.styled(str(stage.state), "$muted" if quiet else style),
+        Content.styled(state, "$muted" if quiet else style),
         Content.styled(_time(stage, now), "$muted" if quiet else ""),
         _doing(stage, symbols, now, waived),
     )

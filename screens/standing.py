@@ -20,13 +20,11 @@ def standing(
     Args:
         state: What its journal says.
         run_id: The run.
-        heartbeat: What the agent does; None when there is none.
+        heartbeat: What the agent does, {run, queued, …}; None when there is none.
         waiting: Runs that the agent has been asked for and has not begun.
     """
-    if run_id in waiting:
+    if run_id in waiting or run_id in (heartbeat or {}).get("queued", ()):
         return RunState.QUEUED
-    if state in UNDER_WAY:
-        # A heartbeat without a run is an agent between two of them.
-        if heartbeat is None or heartbeat.get("run") not in (None, run_id):
-            return RunState.INTERRUPTED
-    return state
+    # A heartbeat without a run is an agent between two of them.
+    worked_on = heartbeat is not None and heartbeat.get("run") in (None, run_id)
+    return RunState.INTERRUPTED if state in UNDER_WAY and not worked_on else state

@@ -15,6 +15,7 @@ Extent = Literal["full", "quick"]
 class StartForm(ModalScreen[Extent | None]):
     """Full, quick, or not now."""
 
+    CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "choose('full')", "Full"),
         Binding("u", "choose('quick')", "Quick"),

@@ -20,11 +20,10 @@ class Symbols:
     stopped: str = "■"
     full: str = "━"
     empty: str = "─"
-    left: str = "├"
-    right: str = "┤"
+    until: str = "–"
+    """Between the ends of an interval."""
     target: str = "┊"
     then: str = "→"
-    separator: str = "·"
     plot: str = "hd"
     """Marker of the loss plot, as plotext names it."""
     points: str = "●"
@@ -43,11 +42,9 @@ ASCII = Symbols(
     stopped="#",
     full="=",
     empty="-",
-    left="[",
-    right="]",
+    until="-",
     target="|",
     then="->",
-    separator="-",
     plot="dot",
     points="o",
     curve=".",

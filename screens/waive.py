@@ -20,6 +20,7 @@ Waiver = Mapping[str, str]
 class WaiveForm(ModalScreen[Waiver | None]):
     """One refused gate, a name and a reason."""
 
+    CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave")]
 
     def __init__(self, gate: Gate, *, others: int = 0) -> None:
@@ -35,10 +36,12 @@ class WaiveForm(ModalScreen[Waiver | None]):
             yield Static(f"Waive {self._gate.name}{more}", classes="dialog-title", markup=False)
             yield Static(clean(self._gate.reason), classes="dialog-text", markup=False)
             yield Static(clean(self._gate.fix), classes="dialog-text muted", markup=False)
-            yield Label("Your name")
-            yield Input(id="by", compact=True)
-            yield Label("Why going on is right")
-            yield Input(id="reason", compact=True)
+            with Horizontal(classes="field"):
+                yield Label("Your name")
+                yield Input(id="by", compact=True)
+            with Horizontal(classes="field"):
+                yield Label("Why it is right")
+                yield Input(id="reason", compact=True)
             yield Static("", id="problem", classes="problem", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Do not waive", id="no", compact=True)

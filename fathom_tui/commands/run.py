@@ -55,13 +55,18 @@ def run(arguments: argparse.Namespace) -> int:
 def _foreground(home: "Home", arguments: argparse.Namespace, changes: dict[str, Any]) -> int:
     from fathom_tui.commands.follow import EXIT_CODES, print_result
     from fathom_tui.runner.agent import Agent
-    from fathom_tui.store.requests import start_run
+    from fathom_tui.store.requests import ensure_agent, requests, start_run
     from fathom_tui.summary import summary
 
     with Agent(home, observer=narrate_event) as agent:
         run_id = start_run(home, arguments.engagement, changes=changes, created_by="fathom run")
         narrate(f"Run {run_id}")
         view: RunView = agent.work_on(run_id)
+    waiting = sorted({request.run for request in requests(home) if request.run})
+    if waiting:
+        # Whoever asked for them meanwhile saw an agent at work and started none.
+        ensure_agent(home)
+        narrate(f"Goes on in the background: {', '.join(waiting)}")
     print_result(view, home)
     if arguments.json:
         print_json(summary(view, home.run(run_id)))

@@ -39,14 +39,18 @@ def field_scores(
     for field in contract.fields:
         if answered and field.name not in answered:
             continue
-        true = [values[field.name] for values in truth]
-        guess = [None if values is None else values[field.name] for values in predicted]
+        name = field.name
+        true = [values[name] for values in truth]
         if field.kind == "choice":
-            scores[field.name] = macro_f1([str(t) for t in true], _texts(guess), weights)
+            guess = [None if values is None else values.get(name) for values in predicted]
+            scores[name] = macro_f1([str(t) for t in true], _texts(guess), weights)
         else:
-            pairs = zip(true, predicted, guess, strict=True)
-            right = [values is not None and t == g for t, values, g in pairs]
-            scores[field.name] = exact_match(right, weights)
+            # An answer without the field is wrong, also where the true value is null.
+            right = [
+                values is not None and name in values and values[name] == t
+                for t, values in zip(true, predicted, strict=True)
+            ]
+            scores[name] = exact_match(right, weights)
     return scores
 
 

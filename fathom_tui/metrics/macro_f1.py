@@ -32,7 +32,7 @@ def macro_f1(
     classes = sorted(set(truth) | {label for label in predicted if label is not None})
     index = {label: i for i, label in enumerate(classes)}
     true = _one_hot([index[label] for label in truth], len(classes))
-    guessed = _one_hot([index.get(label, -1) if label else -1 for label in predicted], len(classes))
+    guessed = _one_hot([-1 if label is None else index[label] for label in predicted], len(classes))
     if true.shape != guessed.shape:
         raise ValueError(f"{len(truth)} truths and {len(predicted)} predictions")
     hits = weights @ (true * guessed)  # (resamples, classes)

@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from fathom_tui.recipe import Plan
 from fathom_tui.stages import RunState
 from fathom_tui.store.ledger import Store
 from fathom_tui.store.paths import Home, check_run_id
+from fathom_tui.store.private import open_private, sync_directory
 
 START, CANCEL, RESUME, STOP = "start", "cancel", "resume", "stop"
+_NEEDS = {START: ("engagement", "plan", "created_by"), CANCEL: (), RESUME: (), STOP: ()}
+"""What a request's data cannot do without, by kind."""
 _START_TIMEOUT_S = 20.0
 
 
@@ -32,6 +36,12 @@ class Request:
     data: Mapping[str, Any]
     path: Path
     """The file it came in; removed once it is done."""
+
+    @property
+    def asked_ns(self) -> int:
+        """When it was asked, in nanoseconds since 1970; 0 where the file's name does not say."""
+        stamp = self.path.name.partition("-")[0]
+        return int(stamp) if stamp.isascii() and stamp.isdigit() else 0
 
 
 def start_run(
@@ -61,6 +71,8 @@ def start_run(
 def cancel(home: Home, run_id: str) -> None:
     """Ask for a run to be stopped.
 
+    Without an agent a run that waits goes on waiting until one comes and cancels it.
+
     Raises:
         UsageError: The run has already ended.
     """
@@ -75,10 +87,14 @@ def cancel(home: Home, run_id: str) -> None:
 def resume(home: Home, run_id: str) -> None:
     """Ask for a run to go on at its first unfinished stage.
 
+    A run that was asked for before and waits for an agent needs no second request, only an agent.
+
     Raises:
         UsageError: The run is done or under way.
     """
     state = live_state(home, run_id)
+    if state is RunState.QUEUED and agent_alive(home) is None:
+        return
     if state in (RunState.DONE, RunState.RUNNING, RunState.QUEUED):
         raise UsageError(
             f"Run {run_id} is {state.value}: there is nothing to resume.",
@@ -110,25 +126,55 @@ def live_state(home: Home, run_id: str) -> RunState:
 def requests(home: Home) -> list[Request]:
     """Return what has been asked and not yet done, oldest first."""
     found = []
-    for path in sorted(home.inbox.glob("*.json")) if home.inbox.is_dir() else []:
+    for path in sorted(home.inbox.glob("*.json")):
         try:
-            data = json.loads(path.read_text("utf-8"))
+            found.append(_request(path))
         except FileNotFoundError:
             continue  # the agent was quicker
-        except ValueError:
-            path.rename(path.with_suffix(".unreadable"))
-            continue
-        found.append(Request(kind=data["kind"], run=data["run"], data=data["data"], path=path))
+        except (OSError, ValueError, UsageError):
+            set_aside(path)
     return found
+
+
+def _request(path: Path) -> Request:
+    """Read a request.
+
+    Raises:
+        FileNotFoundError: It has been taken meanwhile.
+        ValueError: It is not a request.
+        UsageError: It names something that cannot be a run.
+    """
+    data = json.loads(path.read_text("utf-8"))
+    if not isinstance(data, dict) or not {"kind", "run", "data"} <= set(data):
+        raise ValueError("not a request")
+    kind, run, details = data["kind"], data["run"], data["data"]
+    if kind not in _NEEDS or not isinstance(run, str) or not isinstance(details, dict):
+        raise ValueError("not a request")
+    if not all(name in details for name in _NEEDS[kind]):
+        raise ValueError("not a whole request")
+    if kind != STOP:
+        check_run_id(run)
+    return Request(kind=kind, run=run, data=details, path=path)
+
+
+def set_aside(path: Path) -> Path:
+    """Keep a request that nobody can carry out where nobody takes it again; return its new name."""
+    aside = path.with_suffix(".unreadable")
+    with suppress(FileNotFoundError):  # somebody else saw it too
+        path.rename(aside)
+    return aside
 
 
 def agent_alive(home: Home) -> dict[str, Any] | None:
     """Return the running agent's heartbeat, or None when no agent holds the lock."""
-    if not home.agent_lock.exists():
+    try:
+        stream = home.agent_lock.open("r")
+    except FileNotFoundError:
         return None
-    with home.agent_lock.open("r") as stream:
+    with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: those who look at the same moment do not take one another for the agent.
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _heartbeat(home)
     return None
@@ -153,24 +199,12 @@ def ensure_agent(home: Home) -> int | None:
         alive = agent_alive(home)
         if alive is not None:
             return alive.get("pid")
-        log = os.open(home.agent_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "fathom_tui.runner"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, **_home_environment(home)},
-                cwd="/",
-            )
-        finally:
-            os.close(log)
+        process = _spawn_agent(home)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if agent_alive(home) is not None:
+            if agent_alive(home) is not None or process.poll() == 0:
                 return process.pid
-            if process.poll() not in (None, 0):
+            if process.poll() is not None:
                 break
             time.sleep(0.02)
     raise EnvironmentProblem(
@@ -178,11 +212,34 @@ def ensure_agent(home: Home) -> int | None:
     )
 
 
-def _home_environment(home: Home) -> dict[str, str]:
-    # A detached agent starts elsewhere: what finds the home must not depend on the directory.
+def _spawn_agent(home: Home) -> subprocess.Popen[bytes]:
+    log = open_private(home.agent_log, os.O_WRONLY | os.O_APPEND)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fathom_tui.runner"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **_fixed_environment(home)},
+            cwd="/",
+        )
+    finally:
+        os.close(log)
+    # Whoever starts it may live on, as the screens do: somebody has to take note of its end.
+    threading.Thread(target=process.wait, name="fathom-agent-end", daemon=True).start()
+    return process
+
+
+def _fixed_environment(home: Home) -> dict[str, str]:
+    # A detached agent starts elsewhere: what it finds must not depend on the directory.
+    fixed = {}
     if os.environ.get("FATHOM_HOME"):
-        return {"FATHOM_HOME": str(home.data.parent)}
-    return {}
+        fixed["FATHOM_HOME"] = str(home.data.parent)
+    if os.environ.get("PYTHONPATH"):
+        parts = os.environ["PYTHONPATH"].split(os.pathsep)
+        fixed["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts)
+    return fixed
 
 
 @contextmanager
@@ -202,9 +259,17 @@ def _drop(home: Home, kind: str, run_id: str, data: Mapping[str, Any]) -> None:
     home.prepare()
     name = f"{time.time_ns():020d}-{kind}-{uuid.uuid4().hex[:8]}"
     draft = home.inbox / f"{name}.part"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump({"kind": kind, "run": run_id, "data": dict(data)}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.rename(home.inbox / f"{name}.json")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump({"kind": kind, "run": run_id, "data": dict(data)}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.rename(home.inbox / f"{name}.json")
+        sync_directory(home.inbox)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise EnvironmentProblem(
+            f"The agent cannot be asked: {home.inbox} cannot be written ({error.strerror}).",
+            fix=f"Free space or rights on that disk: df -h {home.inbox}",
+        ) from error

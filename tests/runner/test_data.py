@@ -76,7 +76,14 @@ def run_stage(folder: Path, **settings: Any) -> tuple[dict[str, Any], Collected]
     run_dir = folder / "run"
     (run_dir / "data").mkdir(parents=True, exist_ok=True)
     job = stage.Job(
-        run="bank-1", stage="data", run_dir=run_dir, cache=folder, plan=plan, results={}
+        run="bank-1",
+        stage="data",
+        run_dir=run_dir,
+        serving=folder / "serving",
+        engagement="acme",
+        cache=folder,
+        plan=plan,
+        results={},
     )
     report = Collected()
     return data.run(job, report), report

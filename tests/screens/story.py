@@ -10,7 +10,7 @@ from fathom_tui.contract import Contract, Field
 from fathom_tui.gates import Gate, passed, refused, warned
 from fathom_tui.store.journal import Journal
 from fathom_tui.store.ledger import Store
-from fathom_tui.store.paths import Home
+from fathom_tui.store.paths import Home, slugify
 
 BEGAN = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 CONTRACT = Contract(
@@ -107,10 +107,13 @@ _NOTES = {
 }
 
 
-def score(value: float, half: float, n: int = 154, **parts: float) -> dict[str, Any]:
+FIELDS = ("category", "urgency", "amount_gbp", "action")
+
+
+def score(value: float, half: float, parts: Mapping[str, float], n: int = 154) -> dict[str, Any]:
     """Return a way's score as `evaluate` reports it."""
     low, high = round(value - half, 4), round(value + half, 4)
-    return {"value": value, "low": low, "high": high, "n": n, "parts": parts}
+    return {"value": value, "low": low, "high": high, "n": n, "parts": dict(parts)}
 
 
 RESULTS: Mapping[str, Mapping[str, Any]] = {
@@ -119,19 +122,26 @@ RESULTS: Mapping[str, Mapping[str, Any]] = {
     "verify": {"perplexity": {"f16": 12.412, "quantised": 12.648, "rise": 0.019}},
     "evaluate": {
         "scores": {
-            "untuned": score(0.1873, 0.031, category=0.11, urgency=0.29, amount_gbp=0.21, action=0.14),
-            "prompt": score(0.5549, 0.048, category=0.52, urgency=0.47, amount_gbp=0.79, action=0.44),
-            "tuned": score(0.8612, 0.035, category=0.89, urgency=0.74, amount_gbp=0.97, action=0.84),
-            "quantised": score(0.846, 0.037, category=0.88, urgency=0.73, amount_gbp=0.95, action=0.82),
-            "nearest_shots": score(0.6421, 0.044, category=0.68, urgency=0.5, amount_gbp=0.81, action=0.58),
-            "plain_code": score(0.7012, 0.04, category=0.78, urgency=0.62, action=0.7),
+            way: score(value, half, dict(zip(FIELDS, parts, strict=False)))
+            for way, value, half, parts in (
+                ("untuned", 0.1873, 0.031, (0.11, 0.29, 0.21, 0.14)),
+                ("prompt", 0.5549, 0.048, (0.52, 0.47, 0.79, 0.44)),
+                ("tuned", 0.8612, 0.035, (0.89, 0.74, 0.97, 0.84)),
+                ("quantised", 0.846, 0.037, (0.88, 0.73, 0.95, 0.82)),
+                ("nearest_shots", 0.6421, 0.044, (0.68, 0.5, 0.81, 0.58)),
+                ("plain_code", 0.7012, 0.04, (0.78, 0.62)),
+            )
         },
         "target": {"value": 0.6094},
         "verdict": "pass",
         "headline": "Ship it: 0.846 against 0.555 of the best static prompt.",
     },
     "anchors": {"passed": 20, "total": 20},
-}  # fmt: skip
+}
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Story:
@@ -140,7 +150,7 @@ class Story:
     def __init__(self, home: Home, run_id: str, *, began: datetime = BEGAN) -> None:
         self.run_id = run_id
         self.now = began
-        self.journal = Journal(home.run_journal(run_id), now=self._stamp)
+        self.journal = Journal(home.run_journal(run_id), now=lambda: _stamp(self.now))
         self.add(
             "run_created",
             run=run_id,
@@ -148,9 +158,6 @@ class Story:
             config=dict(CONFIG),
             created_by="ann",
         )
-
-    def _stamp(self) -> str:
-        return self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def add(self, kind: str, **data: Any) -> None:
         """Write one event."""
@@ -222,8 +229,13 @@ def losses(steps: int, of: int) -> Iterator[dict[str, Any]]:
 
 
 def engagement(home: Home, name: str = "Acme triage", **changes: Any) -> str:
-    """Create an engagement and return its slug."""
-    return Store(home).create_engagement(name, {**CONFIG, **changes})
+    """Write an engagement as `fathom engagement create` would, and return its slug."""
+    slug = slugify(name)
+    made = BEGAN - timedelta(days=2) + timedelta(minutes=len(list(home.engagements.glob("*"))))
+    with Journal(home.engagement_journal(slug), now=lambda: _stamp(made)) as journal:
+        data = {"slug": slug, "name": name, "config": {**CONFIG, **changes}}
+        journal.append("engagement_created", data)
+    return slug
 
 
 def finished(home: Home, slug: str, *, began: datetime = BEGAN) -> str:

@@ -1,0 +1,159 @@
+"""The main job through the real command line: a dataset becomes a served, healthy model."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fathom_tui.datasets.cases import read_split
+from fathom_tui.stages import STAGE_NAMES
+from fathom_tui.store import Home, Store
+from tests.running import environment, fathom
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo_home(tmp_path_factory: pytest.TempPathFactory, embedded_cache: Path) -> Home:
+    """A home whose cache already holds the converted base model."""
+    home = Home.at(tmp_path_factory.mktemp("demo")).prepare()
+    home.cache.rmdir()
+    home.cache.symlink_to(embedded_cache)
+    return home
+
+
+@pytest.fixture(scope="module")
+def demo(demo_home: Home) -> Iterator[subprocess.CompletedProcess[str]]:
+    """`fathom demo --quick --json`, once for all tests of this module."""
+    yield fathom(demo_home, "demo", "--quick", "--json", timeout=1200)
+    fathom(demo_home, "runner", "stop")
+
+
+@pytest.fixture(scope="module")
+def summary(demo: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The line of JSON it ends with."""
+    assert demo.stdout.count("\n") == 1, demo.stderr
+    found: dict[str, Any] = json.loads(demo.stdout)
+    return found
+
+
+def test_the_quick_demo_ends_with_a_served_and_healthy_model(
+    demo: subprocess.CompletedProcess[str], summary: dict[str, Any]
+) -> None:
+    assert demo.returncode == 0, demo.stderr
+    assert summary["state"] == "done"
+    assert summary["anchors"]["passed"] == summary["anchors"]["total"] >= 10
+
+
+def test_every_stage_ran_and_spoke(demo_home: Home, summary: dict[str, Any]) -> None:
+    (run,) = json.loads(fathom(demo_home, "runs", "--json").stdout)
+
+    assert run["id"] == summary["run"]
+    assert [stage["name"] for stage in run["stages"]] == list(STAGE_NAMES)
+    assert {stage["state"] for stage in run["stages"]} == {"done"}
+    assert all(stage["verdict"] in ("pass", "warn", None) for stage in run["stages"])
+    assert next(s for s in run["stages"] if s["name"] == "data")["verdict"] == "warn"
+
+
+def test_the_scores_have_intervals_and_tuning_helped(summary: dict[str, Any]) -> None:
+    scores = summary["scores"]
+
+    assert set(scores) == {"untuned", "prompt", "tuned", "quantised"}
+    for score in scores.values():
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+        assert score["n"] == 64
+        assert set(score["parts"]) == {"category", "urgency", "amount_gbp", "action"}
+    assert scores["quantised"]["low"] > scores["untuned"]["high"]
+
+
+def test_the_splits_are_disjoint_and_as_recorded(demo_home: Home, summary: dict[str, Any]) -> None:
+    directory = demo_home.run(summary["run"]) / "data"
+    hashes = json.loads((directory / "manifest.json").read_text("utf-8"))["splits"]
+    splits = {
+        name: read_split(directory / f"{name}.jsonl", sha256=hashes[name]["sha256"])
+        for name in ("train", "validation", "test")
+    }
+
+    inputs = [case.input for cases in splits.values() for case in cases]
+    assert len(inputs) == len(set(inputs)) == 256 + 32 + 64
+
+
+def test_the_adapter_differs_from_zero(demo_home: Home, summary: dict[str, Any]) -> None:
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    adapter = demo_home.run(summary["run"]) / "train" / "adapter"
+    weights = load_file(adapter / "adapter_model.safetensors")
+
+    trained = [tensor for name, tensor in weights.items() if "lora_B" in name]
+    assert trained
+    assert all(abs(tensor).max() > 0 for tensor in trained)
+
+
+def test_the_stop_token_is_trained_and_the_context_is_not(
+    demo_home: Home, summary: dict[str, Any]
+) -> None:
+    lines = (demo_home.run(summary["run"]) / "train" / "sample.txt").read_text("utf-8").splitlines()
+    context = [line for line in lines if line.startswith("[context]")]
+
+    assert lines[-1] == "[trained] '<|im_end|>'"
+    assert lines[: len(context)] == context
+    assert "".join(lines[len(context) :]).count("[trained]") == len(lines) - len(context)
+
+
+def test_both_gguf_files_load_and_stop_by_themselves(summary: dict[str, Any]) -> None:
+    for name in ("f16", "quantised"):
+        path = summary["artifacts"][name]["path"]
+        answer = _ask_in_a_child(path, "my card was stolen on the tram")
+
+        assert answer["finish_reason"] == "stop"
+        assert set(json.loads(answer["text"])) == {"category", "urgency", "amount_gbp", "action"}
+
+
+def test_artifacts_are_what_the_ledger_says(demo_home: Home, summary: dict[str, Any]) -> None:
+    checked = fathom(demo_home, "store", "check", "--json")
+
+    assert checked.returncode == 0, checked.stderr
+    assert {"adapter", "merged", "f16", "quantised", "anchors"} <= set(summary["artifacts"])
+
+
+def test_the_ledger_counts_one_opening_of_the_test_split(demo_home: Home) -> None:
+    store = Store(demo_home)
+
+    assert store.test_openings("demo-quick") == 1
+    assert [check["passed"] for check in store.checks("demo-quick")] == [
+        store.checks("demo-quick")[0]["total"]
+    ]
+
+
+def test_the_demo_stops_its_server_and_serve_brings_it_back(demo_home: Home) -> None:
+    before = fathom(demo_home, "serve", "demo-quick", "--status", "--json")
+    started = fathom(demo_home, "serve", "demo-quick", "--json")
+    stopped = fathom(demo_home, "serve", "demo-quick", "--stop")
+
+    assert before.returncode == 3
+    assert json.loads(started.stdout)["healthy"] is True
+    assert stopped.returncode == 0
+
+
+def _ask_in_a_child(gguf: str, text: str) -> Mapping[str, Any]:
+    script = (
+        "import json, sys, llama_cpp\n"
+        "llm = llama_cpp.Llama(sys.argv[1], n_ctx=512, verbose=False)\n"
+        "chat = [{'role': 'system', 'content': 'Triage the Marlow ticket.'},"
+        " {'role': 'user', 'content': sys.argv[2]}]\n"
+        "choice = llm.create_chat_completion(chat, temperature=0, max_tokens=96)['choices'][0]\n"
+        "print(json.dumps({'text': choice['message']['content'],"
+        " 'finish_reason': choice['finish_reason']}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, gguf, text],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(Home.from_env()),
+    )
+    answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
