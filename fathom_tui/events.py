@@ -15,7 +15,7 @@ Kinds in a run's journal:
     attempt             {number, pid}             a start or a resume
     stage_started       {stage, input_hash, expected_seconds}
     progress            {stage, done, total, note}
-    metric              {stage, step, name: value, …}   train: step, epoch, train_loss | validation_loss
+    metric              {stage, step, epoch, train_loss | validation_loss, …}   train only
     measured            {stage, name, figure, hardware}
     gate                {stage, gate: Gate.to_json()}
     artifact            {stage, name, path, sha256, bytes, inputs}

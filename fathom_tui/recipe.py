@@ -108,7 +108,8 @@ class Plan:
                 )
         if self.batch % self.micro_batch:
             raise UsageError(
-                f"A batch of {self.batch} does not divide into micro-batches of {self.micro_batch}.",
+                f"A batch of {self.batch} does not divide into micro-batches of "
+                f"{self.micro_batch}.",
                 fix="Choose a micro_batch that divides batch.",
             )
         if self.quantization not in QUANTIZATIONS:

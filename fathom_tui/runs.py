@@ -119,10 +119,12 @@ def _attempt(run: RunView, event: Event) -> None:
     run.error = run.fix = ""
     for stage in run.stages.values():
         if stage.state is not StageState.DONE:
-            run.stages[stage.name] = StageView(name=stage.name)
+            # The hash says later whether what it had measured still counts.
+            run.stages[stage.name] = StageView(name=stage.name, input_hash=stage.input_hash)
 
 
 def _stage_started(run: RunView, event: Event) -> None:
+    earlier = _stage(run, event)
     stage = StageView(
         name=event.data["stage"],
         state=StageState.RUNNING,
@@ -131,9 +133,8 @@ def _stage_started(run: RunView, event: Event) -> None:
         input_hash=event.data.get("input_hash", ""),
     )
     run.stages[stage.name] = stage
-    resumed = event.data.get("from_step", 0)
-    if stage.name == "train":
-        run.metrics = [m for m in run.metrics if m["step"] <= resumed]
+    if stage.name == "train" and stage.input_hash != earlier.input_hash:
+        run.metrics = []  # another recipe or other data; else training goes on where it was
 
 
 def _progress(run: RunView, event: Event) -> None:
@@ -146,11 +147,11 @@ def _progress(run: RunView, event: Event) -> None:
 def _metric(run: RunView, event: Event) -> None:
     step = event.data["step"]
     names = set(event.data) - {"stage", "step", "epoch"}
-    run.metrics = (
-        [m for m in run.metrics if not (m["step"] == step and names & set(m))]
-        if run.metrics and run.metrics[-1]["step"] >= step
-        else run.metrics
-    )
+    if run.metrics and run.metrics[-1]["step"] >= step:
+        # Training went back to a checkpoint: what came after it is measured again.
+        run.metrics = [
+            m for m in run.metrics if m["step"] < step or (m["step"] == step and not names & set(m))
+        ]
     run.metrics.append(dict(event.data))
 
 

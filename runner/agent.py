@@ -32,7 +32,7 @@ from fathom_tui.errors import (
 from fathom_tui.events import Event
 from fathom_tui.runner.attempt import Attempt, Cancelled, Stopped
 from fathom_tui.runs import RunView, StageView, apply
-from fathom_tui.stages import RunState, StageState
+from fathom_tui.stages import STAGE_NAMES, RunState, StageState
 from fathom_tui.store import Home, Journal, Store, utc_now
 from fathom_tui.store.journal import last_event, read
 from fathom_tui.store.private import open_private
@@ -76,7 +76,7 @@ class Agent:
         """Runs that wait, in their order, each with the request that is still in the inbox."""
         self._only: str | None = None
         """The run that alone is worked on; None means every run asked for."""
-        self._current: tuple[str, str | None] | None = None
+        self._current: tuple[str, str] | None = None
         self._cancelled: set[str] = set()
         self._stopping = False
         self._lock = -1
@@ -102,11 +102,12 @@ class Agent:
         try:
             for number in _SIGNALS:
                 self._handlers[number] = signal.signal(number, self._on_signal)
-            self._beat(force=True)
+            with suppress(Stopped):  # the home went away: whatever comes next finds that again
+                self._beat(force=True)
+                self._close_abandoned()
             for request in requests(self._home):
                 if request.kind == STOP and request.asked_ns < became:
                     request.path.unlink(missing_ok=True)  # meant for an agent that is gone
-            self._close_abandoned()
         except BaseException:
             self.__exit__()
             raise
@@ -325,7 +326,7 @@ class Agent:
             Stopped: The agent is to end, or its home is gone.
             EnvironmentProblem: The journal cannot be written, for want of space.
         """
-        self._current = (request.run, None)
+        self._current = (request.run, STAGE_NAMES[0])
         self._beat(force=True)
         try:
             state = self._go_on(request)

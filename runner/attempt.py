@@ -131,8 +131,13 @@ class Attempt:
             self._store.record(self._view.engagement, *found)
 
     def _perform(self, stage: Stage, wanted: str, waived: set[str]) -> None:
-        history = self._history(stage.name)
-        expected = expected_seconds(stage.name, self._plan, self._results, history)
+        expected = expected_seconds(
+            stage.name,
+            self._plan,
+            self._results,
+            self._history(stage.name),
+            converted=any(self._home.cache.glob("models/*/complete.json")),
+        )
         started = {
             "stage": stage.name,
             "input_hash": wanted,

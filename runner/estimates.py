@@ -13,7 +13,7 @@ _ROWS = 600
 _CASES = 77
 
 _FIXED_S = {
-    "preflight": 3.0,
+    "preflight": 1.0,
     "data": 1.0,
     "train": 10.0,
     "merge": 9.0,
@@ -23,13 +23,20 @@ _FIXED_S = {
     "deploy": 3.0,
     "anchors": 6.0,
 }
+_CONVERT_S = 32.0
+"""Making the base model's files, the first time it is used."""
 _TRAIN_ROW_S = 0.26
 """Seconds a row a pass: about 95 tokens at 370 tokens/s."""
 _CASE_S = 0.35
 
 
 def expected_seconds(
-    stage: str, plan: Plan, results: Mapping[str, Mapping[str, Any]], history: Iterable[float]
+    stage: str,
+    plan: Plan,
+    results: Mapping[str, Mapping[str, Any]],
+    history: Iterable[float],
+    *,
+    converted: bool = True,
 ) -> float:
     """Return the seconds a stage should take.
 
@@ -37,8 +44,11 @@ def expected_seconds(
         stage: Its name.
         plan: The run's plan.
         results: Results so far; `data` says how many rows there are.
-        history: Seconds of this stage in earlier runs of the same plan on this machine.
+        history: Seconds of this stage in earlier runs of the same engagement on this machine.
+        converted: Whether the cache holds a base model; without, `preflight` makes it.
     """
+    if stage == "preflight" and not converted:
+        return _FIXED_S["preflight"] + _CONVERT_S
     earlier = sorted(history)
     if earlier:
         return earlier[len(earlier) // 2]

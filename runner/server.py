@@ -24,6 +24,7 @@ from typing import Any
 
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound
+from fathom_tui.runner.supervise import GOOD_NEIGHBOUR
 
 HOST = "127.0.0.1"
 _READY_S = 120.0
@@ -196,7 +197,7 @@ class LlamaServer:
                 stderr=log,
                 start_new_session=True,
                 cwd=self._root,
-                env=_environment(os.environ),
+                env={**GOOD_NEIGHBOUR, **_environment(os.environ)},
             )  # fmt: skip
         finally:
             os.close(log)

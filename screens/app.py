@@ -1,9 +1,11 @@
 """The app: which screens there are, what the keys mean everywhere, and how one leaves."""
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -15,8 +17,10 @@ from fathom_tui.screens.masthead import Place
 from fathom_tui.screens.symbols import symbols_for
 from fathom_tui.screens.theme import FATHOM, OWN_VARIABLES
 from fathom_tui.screens.words import clean
-from fathom_tui.store.ledger import Store
 from fathom_tui.store.paths import Home
+
+if TYPE_CHECKING:
+    from fathom_tui.store.ledger import Store
 
 
 def _engagements() -> Screen[None]:
@@ -54,7 +58,8 @@ class FathomApp(App[None]):
     """
 
     TITLE = "Fathom"
-    CSS_PATH = "../assets/styles/app.tcss"
+    # All at once: a screen that brings its own makes Textual parse everything again.
+    CSS_PATH = [f"../assets/styles/{name}.tcss" for name in ("app", *(p.mode for p in PLACES))]
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "engagements": _engagements,
         "runs": _runs,
@@ -75,7 +80,6 @@ class FathomApp(App[None]):
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.home = home
-        self.store = Store(home, timeout_s=PATIENCE_S)
         self.agent = agent or Agent(home)
         self.now = now
         self.symbols = symbols_for(os.environ)
@@ -92,6 +96,13 @@ class FathomApp(App[None]):
         self.register_theme(FATHOM)
         self.theme = FATHOM.name
 
+    @cached_property
+    def store(self) -> "Store":
+        """The ledger; loaded by the first look, after the first frame."""
+        from fathom_tui.store.ledger import Store
+
+        return Store(self.home, timeout_s=PATIENCE_S)
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return our own variables for themes that do not have them."""
         return OWN_VARIABLES
@@ -100,6 +111,11 @@ class FathomApp(App[None]):
         """Take care of signals; a test without a terminal has none of its own to handle."""
         if not self.is_headless:
             leave_on_signals(self.exit)
+
+    def on_ready(self) -> None:
+        """Look for garbage from now on; what is there after the first frame stays."""
+        gc.freeze()
+        gc.enable()
 
     def action_show(self, mode: str) -> None:
         """Show one of the screens; not from inside a dialog."""

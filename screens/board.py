@@ -73,7 +73,7 @@ class Board(Container):
         self.screen.set_class(shown.compared, "-compared")
         self._show_stages(shown)
         self._show_gates()
-        self.query_one("#loss", Loss).show(shown.view.metrics)
+        self.query_one("#loss", Loss).show(shown.view.id, shown.view.metrics)
         self.query_one("#result", Pane).draw(partial(_result, shown.view, self._symbols))
         self.query_one("#journal", Pane).draw(shown.account.lines)
 

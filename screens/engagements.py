@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -11,7 +11,6 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
-from fathom_tui.recipe import EMBEDDED
 from fathom_tui.screens.grid import Column, Grid, Row
 from fathom_tui.screens.pane import Pane, wrapped
 from fathom_tui.screens.shell import Shell
@@ -19,7 +18,10 @@ from fathom_tui.screens.standing import standing
 from fathom_tui.screens.symbols import Symbols, of_state
 from fathom_tui.screens.words import clean, plural
 from fathom_tui.stages import RunState
-from fathom_tui.store.rows import EngagementRow
+
+if TYPE_CHECKING:
+    # What only a list of engagements needs is loaded with it, after the first frame.
+    from fathom_tui.store.rows import EngagementRow
 
 COLUMNS = (
     Column(title="engagement"),
@@ -33,11 +35,10 @@ _SHORT_LIST = 6
 """Labels shown before the rest is only counted."""
 
 
-class EngagementsScreen(Shell[Sequence[EngagementRow]]):
+class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
     """A list of engagements with the settings of the one under the cursor."""
 
     MODE = "engagements"
-    CSS_PATH = "../assets/styles/engagements.tcss"
     AUTO_FOCUS = "#engagements"
     INTERVAL_S = 2.0
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -69,11 +70,11 @@ class EngagementsScreen(Shell[Sequence[EngagementRow]]):
         self.query_one("#engagements").border_title = "Engagements"
         self.query_one("#settings").border_title = "Settings"
 
-    def read(self) -> Sequence[EngagementRow]:
+    def read(self) -> "Sequence[EngagementRow]":
         """Read the list; opens the ledger only when a journal has changed."""
         return self.fathom.store.engagements()
 
-    def receive(self, news: Sequence[EngagementRow]) -> None:
+    def receive(self, news: "Sequence[EngagementRow]") -> None:
         """Show the list, the newest first."""
         self._rows = {row.slug: row for row in reversed(news)}
         self._read_once = True
@@ -84,10 +85,10 @@ class EngagementsScreen(Shell[Sequence[EngagementRow]]):
         if not self._rows:
             self.query_one("#nothing", Pane).draw(welcome)
         self._show_settings()
-        self.refresh_bindings()
+        self.offer(bool(self._rows))
 
     @property
-    def chosen(self) -> EngagementRow | None:
+    def chosen(self) -> "EngagementRow | None":
         """The engagement under the cursor."""
         return self._rows.get(self.query_one("#engagements", Grid).key or "")
 
@@ -177,7 +178,7 @@ def answer(config: Mapping[str, Any]) -> str:
     return ", ".join(clean(field.get("name", "")) for field in fields)
 
 
-def settings(row: EngagementRow, width: int) -> list[Content]:
+def settings(row: "EngagementRow", width: int) -> list[Content]:
     """Return an engagement's settings as lines."""
     found: list[Content] = []
     for name, value in _entries(row):
@@ -209,7 +210,7 @@ def welcome(width: int) -> list[Content]:
     return [line for text in paragraphs for line in wrapped(text, width)]
 
 
-def _entries(row: EngagementRow) -> Iterator[tuple[str, str]]:
+def _entries(row: "EngagementRow") -> Iterator[tuple[str, str]]:
     config = row.config
     yield "short name", row.slug
     yield "data", str(config.get("dataset", ""))
@@ -231,13 +232,15 @@ def _entries(row: EngagementRow) -> Iterator[tuple[str, str]]:
 
 
 def _model(config: Mapping[str, Any], *, whole: bool = False) -> str:
+    from fathom_tui.recipe import EMBEDDED
+
     model = str(config.get("model") or EMBEDDED)
     if model == EMBEDDED:
         return "embedded" + (" (SmolLM2-135M-Instruct)" if whole else "")
     return model if whole else Path(model).name
 
 
-def _row(row: EngagementRow, symbols: Symbols, heartbeat: Mapping[str, Any] | None) -> Row:
+def _row(row: "EngagementRow", symbols: Symbols, heartbeat: Mapping[str, Any] | None) -> Row:
     last = Content.styled("not run yet", "$muted")
     if row.last_run and row.last_state:
         state = standing(RunState(row.last_state), row.last_run, heartbeat)

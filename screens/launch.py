@@ -26,12 +26,11 @@ def open_screens(home: Home, *, open_run: str | None = None) -> int:
 
         Store(home).run_view(open_run)
     calm_over_ssh(os.environ)
-    # Importing makes much and throws nothing away: looking for garbage meanwhile costs 20 ms.
+    # The start makes much and throws little away: looking for garbage meanwhile costs 20 ms.
+    # The app looks for it again once its first frame is out.
     gc.disable()
     from fathom_tui.screens.app import FathomApp
 
-    gc.freeze()
-    gc.enable()
     app = FathomApp(home, open_run=open_run)
     app.run()
     return app.return_code or 0

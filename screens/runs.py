@@ -52,7 +52,6 @@ class RunsScreen(Shell[RunsNews]):
     """A list of runs and everything about one of them."""
 
     MODE = "runs"
-    CSS_PATH = "../assets/styles/runs.tcss"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "cancel", "Cancel", tooltip="Cancel the run (asks first)"),
@@ -83,6 +82,7 @@ class RunsScreen(Shell[RunsNews]):
         self._waiting: frozenset[str] = frozenset()
         self._list_at = 0.0
         self._listing = False
+        self._drawn: tuple[object, ...] = ()
 
     def body(self) -> Iterator[Widget]:
         """Lay out the headline, the panels, and what to say where there is no run."""
@@ -103,7 +103,7 @@ class RunsScreen(Shell[RunsNews]):
             self._select(self.fathom.open_run)
             self.fathom.open_run = None
             self._list_at = 0.0
-        super().on_screen_resume()
+        # Textual calls the handler of `Shell` as well, after this one.
 
     @property
     def state(self) -> RunState:
@@ -140,7 +140,8 @@ class RunsScreen(Shell[RunsNews]):
             self.waivers = grown.waivers
             self._fold(grown.events)
         self._show_list()
-        self._show_run()
+        if self._is_live or self._standing() != self._drawn:
+            self._show_run()
         if not self._listing and monotonic() >= self._list_at:
             self._listing = True
             self._list()
@@ -227,7 +228,12 @@ class RunsScreen(Shell[RunsNews]):
         if nothing:
             self.query_one("#nothing", Pane).draw(_nothing)
 
+    def _standing(self) -> tuple[object, ...]:
+        """Return what the drawing of a run that stands still depends on."""
+        return self.view.id, self.view.seq, self.state, tuple(self.waivers)
+
     def _show_run(self) -> None:
+        self._drawn = self._standing()
         view, state, symbols = self.view, self.state, self.fathom.symbols
         # A run that stands still is measured to its last event.
         until = self.fathom.now() if state in UNDER_WAY else self._last_at
@@ -238,7 +244,7 @@ class RunsScreen(Shell[RunsNews]):
         self.board.show(
             Shown(view=view, state=state, waivers=self.waivers, until=until, account=self._account)
         )
-        self.refresh_bindings()
+        self.offer(*self._possible_actions().values())
 
     @on(Grid.Moved, "#runs")
     def run_chosen(self, moved: Grid.Moved) -> None:
@@ -276,14 +282,15 @@ class RunsScreen(Shell[RunsNews]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what makes no sense for this run."""
-        possible = {
-            "cancel": self.state in UNDER_WAY,
-            "resume": self.state in RESUMABLE,
-            "waive": bool(headline.unwaived(self.view, self.waivers)),
+        return True if self._possible_actions().get(action, True) else None
+
+    def _possible_actions(self) -> Mapping[str, bool]:
+        state, known = self.state, bool(self.view.id)
+        return {
+            "cancel": known and state in UNDER_WAY,
+            "resume": known and state in RESUMABLE,
+            "waive": known and bool(headline.unwaived(self.view, self.waivers)),
         }
-        if action in possible and not (self.view.id and possible[action]):
-            return None
-        return True
 
     def action_cancel(self) -> None:
         """Ask, then cancel."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 News = TypeVar("News")
 
+FIRST_LOOK_S = 0.03
+"""Until a new screen looks. Loading DuckDB stops all threads for 100 ms, also the one that
+writes the first frame."""
+
 
 class Shell(Screen[None], Generic[News]):
     """A screen that looks at the disk in a thread and shows what it found.
@@ -63,6 +67,7 @@ class Shell(Screen[None], Generic[News]):
         self._looking = False
         self._wanted = False
         self._shown = False
+        self._possible: tuple[object, ...] = ()
         self._problems: dict[str, str] = {}
         """The last problem of each kind of work, for as long as it lasts."""
 
@@ -182,10 +187,16 @@ class Shell(Screen[None], Generic[News]):
             answer.then(answer.value)
         self.look()
 
+    def offer(self, *possible: object) -> None:
+        """Grey out keys anew where what is possible has changed: it redraws the whole line."""
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()
+
     def on_screen_resume(self) -> None:
         """Look as soon as the first frame is out."""
         self._shown = True
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.set_timer, FIRST_LOOK_S, self.look)
 
     def on_screen_suspend(self) -> None:
         """Stand still while another screen is shown."""

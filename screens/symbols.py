@@ -1,14 +1,14 @@
 """States as symbols: nothing on the screens is said by colour alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from fathom_tui.gates import Outcome
-from fathom_tui.stages import RunState, StageState
+if TYPE_CHECKING:
+    from fathom_tui.gates import Outcome
+    from fathom_tui.stages import RunState, StageState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Symbols:
+class Symbols(NamedTuple):
     """One character for each thing that has to be told apart."""
 
     done: str = "✓"
@@ -68,24 +68,24 @@ _STATES = {
     "interrupted": ("stopped", "$warning"),
 }
 _OUTCOMES = {
-    Outcome.PASS: ("done", "$success"),
-    Outcome.WARN: ("warned", "$warning"),
-    Outcome.REFUSE: ("refused", "$error"),
+    "pass": ("done", "$success"),
+    "warn": ("warned", "$warning"),
+    "refuse": ("refused", "$error"),
 }
 
 
 def of_state(
-    symbols: Symbols, state: StageState | RunState | str, verdict: Outcome | None = None
+    symbols: Symbols, state: "StageState | RunState | str", verdict: "Outcome | None" = None
 ) -> tuple[str, str]:
     """Return a state's symbol and style; a stage that is done with warnings shows those."""
-    if state == StageState.DONE and verdict in (Outcome.WARN, Outcome.REFUSE):
+    if state == "done" and verdict in ("warn", "refuse"):
         # Done in spite of a refusal: a person waived it.
         return symbols.warned, "$warning"
     name, style = _STATES[str(state)]
     return getattr(symbols, name), style
 
 
-def of_outcome(symbols: Symbols, outcome: Outcome) -> tuple[str, str]:
+def of_outcome(symbols: Symbols, outcome: "Outcome") -> tuple[str, str]:
     """Return a verdict's symbol and style."""
-    name, style = _OUTCOMES[outcome]
+    name, style = _OUTCOMES[str(outcome)]
     return getattr(symbols, name), style

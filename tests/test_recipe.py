@@ -145,13 +145,20 @@ class TestRefused:
         assert error.value.fix
 
     def test_a_batch_that_micro_batches_do_not_fill(self) -> None:
-        with pytest.raises(UsageError, match="A batch of 8 does not divide into micro-batches of 3"):
+        with pytest.raises(
+            UsageError, match="A batch of 8 does not divide into micro-batches of 3"
+        ):
             plan(batch=8, micro_batch=3)
 
     @given(
         st.dictionaries(
             st.sampled_from(sorted(plan().to_json())),
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats()
+            | st.text()
+            | st.lists(st.text()),
         )
     )
     def test_any_json_is_a_plan_or_a_usage_error(self, settings: dict[str, Any]) -> None:

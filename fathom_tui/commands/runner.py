@@ -2,9 +2,13 @@
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
 from fathom_tui.commands.output import add_json_flag, narrate, print_json
 from fathom_tui.errors import EnvironmentProblem, ExitCode
+
+if TYPE_CHECKING:
+    from fathom_tui.store.paths import Home
 
 _STOP_S = 30.0
 
@@ -42,11 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     return _status(home, as_json=arguments.json)
 
 
-def _stop(home: object) -> int:
-    from fathom_tui.store import Home
+def _stop(home: "Home") -> int:
     from fathom_tui.store.requests import agent_alive, stop_agent
 
-    assert isinstance(home, Home)
     if agent_alive(home) is None:
         narrate("There is no agent.")
         return ExitCode.DONE
@@ -62,11 +64,9 @@ def _stop(home: object) -> int:
     return ExitCode.DONE
 
 
-def _status(home: object, *, as_json: bool) -> int:
-    from fathom_tui.store import Home
+def _status(home: "Home", *, as_json: bool) -> int:
     from fathom_tui.store.requests import agent_alive
 
-    assert isinstance(home, Home)
     beat = agent_alive(home)
     if as_json:
         print_json(beat)

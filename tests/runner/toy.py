@@ -16,15 +16,15 @@ from fathom_tui.store import Home, Store
 CARD = (
     "card PIN contactless plastic chip cashier terminal declined swipe envelope wallet expiry "
     "blocked reader tap limit shop purchase"
-).split()
+)
 TRANSFER = (
     "transfer payee sort-code reference salary standing-order recipient bank wire deposit IBAN "
     "beneficiary pending arrears landlord rent remittance invoice"
-).split()
+)
 NEUTRAL = (
     "yesterday please morning again support help waiting hours today evening email app phone "
     "message nobody answered week since Monday Friday twice still"
-).split()
+)
 
 
 def write_toy(path: Path, rows: int) -> Path:
@@ -35,7 +35,7 @@ def write_toy(path: Path, rows: int) -> Path:
         writer.writerow(("text", "label"))
         for number in range(rows):
             label, own = (("card", CARD), ("transfer", TRANSFER))[number % 2]
-            words = rng.sample(own, 9) + rng.sample(NEUTRAL, 9)
+            words = rng.sample(own.split(), 9) + rng.sample(NEUTRAL.split(), 9)
             rng.shuffle(words)
             writer.writerow((" ".join(words), label))
     return path

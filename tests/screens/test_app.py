@@ -165,7 +165,7 @@ def test_every_symbol_means_one_thing_and_the_linux_console_has_it() -> None:
 
     for symbols in (UNICODE, ASCII):
         assert len({getattr(symbols, name) for name in names}) == len(names)
-    assert all(str(getattr(ASCII, name)).isascii() for name in ASCII.__slots__)
+    assert all(str(getattr(ASCII, name)).isascii() for name in ASCII._fields)
     assert symbols_for({"TERM": "linux"}) is ASCII
     assert symbols_for({"TERM": "xterm"}) is UNICODE
 
@@ -218,7 +218,7 @@ def test_nothing_heavy_is_loaded_before_the_first_frame(home: Home) -> None:
 
     code = (
         "import sys, json, fathom_tui.screens.app, fathom_tui.screens.engagements\n"
-        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+        "print(json.dumps(sorted(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code],
@@ -232,3 +232,4 @@ def test_nothing_heavy_is_loaded_before_the_first_frame(home: Home) -> None:
 
     loaded = set(json.loads(ended.stdout))
     assert loaded.isdisjoint({"duckdb", "numpy", "plotext", "textual_plotext", "torch"})
+    assert loaded.isdisjoint({"fathom_tui.store.ledger", "fathom_tui.recipe"})
