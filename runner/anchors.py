@@ -1,4 +1,4 @@
-"""The stage `anchors`: the served model still knows what the file knew; else the old one returns."""
+"""The stage `anchors`: the served model knows what the file knew; else the old one returns."""
 
 import json
 import time

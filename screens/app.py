@@ -113,8 +113,7 @@ class FathomApp(App[None]):
             leave_on_signals(self.exit)
 
     def on_ready(self) -> None:
-        """Look for garbage from now on; what is there after the first frame stays."""
-        gc.freeze()
+        """Look for garbage from now on; `open_screens` spared the start of it."""
         gc.enable()
 
     def action_show(self, mode: str) -> None:

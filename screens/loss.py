@@ -53,11 +53,12 @@ def legend(training: Curve, validation: Curve, symbols: Symbols) -> Content:
             (f"{symbols.curve} train ", "$secondary"), f"{training[-1][1]:.3f}  "
         )
     if validation:
+        last = validation[-1][1]
         step, best = min(validation, key=lambda point: point[1])
         said += Content.assemble(
             (f"{symbols.points} validation ", "$accent"),
-            f"{validation[-1][1]:.3f}",
-            (f", best {best:.3f} at {step:g}", "$muted"),
+            f"{last:.3f}",
+            (" best yet" if best == last else f" best {best:.3f} at {step:g}", "$muted"),
         )
     return said
 

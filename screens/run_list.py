@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
@@ -11,7 +11,9 @@ from fathom_tui.screens.standing import standing
 from fathom_tui.screens.symbols import Symbols, of_state
 from fathom_tui.screens.words import ago, clean
 from fathom_tui.stages import RunState
-from fathom_tui.store.rows import RunRow
+
+if TYPE_CHECKING:
+    from fathom_tui.store.rows import RunRow
 
 COLUMNS = (
     Column(width=1),
@@ -21,7 +23,7 @@ COLUMNS = (
 
 
 def rows(
-    listed: Sequence[RunRow],
+    listed: "Sequence[RunRow]",
     known: Mapping[str, RunState],
     waiting: Collection[str],
     heartbeat: Mapping[str, Any] | None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
@@ -19,7 +19,6 @@ from fathom_tui.runs import RunView, StageView, apply
 from fathom_tui.screens import headline, run_list
 from fathom_tui.screens.account import Account
 from fathom_tui.screens.board import Board, Shown, panel_for
-from fathom_tui.screens.confirm import Confirm
 from fathom_tui.screens.grid import Grid
 from fathom_tui.screens.pane import Pane, wrapped
 from fathom_tui.screens.shell import Shell
@@ -28,8 +27,11 @@ from fathom_tui.screens.verdicts import Waivers
 from fathom_tui.screens.watch import Growth, Watch
 from fathom_tui.screens.words import moment
 from fathom_tui.stages import RunState
-from fathom_tui.store.ledger import Store
-from fathom_tui.store.rows import RunRow
+
+if TYPE_CHECKING:
+    # Loaded by the first look, after the first frame.
+    from fathom_tui.store.ledger import Store
+    from fathom_tui.store.rows import RunRow
 
 LIVE_S = 0.5
 LIST_EVERY_S = 5.0
@@ -66,7 +68,7 @@ class RunsScreen(Shell[RunsNews]):
     class Listed(Message):
         """The ledger has answered, or could not."""
 
-        def __init__(self, rows: Sequence[RunRow], problem: FathomError | None) -> None:
+        def __init__(self, rows: "Sequence[RunRow]", problem: FathomError | None) -> None:
             super().__init__()
             self.rows = rows
             self.problem = problem
@@ -294,6 +296,8 @@ class RunsScreen(Shell[RunsNews]):
 
     def action_cancel(self) -> None:
         """Ask, then cancel."""
+        from fathom_tui.screens.confirm import Confirm
+
         run_id = self.view.id
         question = Confirm(
             f"Cancel {run_id}?",
@@ -340,7 +344,7 @@ class Quiet(Pane, can_focus=False):
     """Text that needs no cursor."""
 
 
-def _record(store: Store, slug: str, run_id: str, waiver: Mapping[str, str]) -> None:
+def _record(store: "Store", slug: str, run_id: str, waiver: Mapping[str, str]) -> None:
     store.record(slug, "waiver", {"run": run_id, **waiver})
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from fathom_tui.errors import StoreError
 from fathom_tui.events import Event
-from fathom_tui.store import journal
 from fathom_tui.store.paths import Home
 
 
@@ -40,6 +39,8 @@ class Watch:
         Raises:
             StoreError: A line is damaged.
         """
+        from fathom_tui.store import journal
+
         events = self._new_events()
         said, self._waiver_offset = journal.tail(self._engagement, self._waiver_offset)
         for event in said:
@@ -48,6 +49,8 @@ class Watch:
         return Growth(run=self.run, events=tuple(events), waivers=dict(self._waivers))
 
     def _new_events(self) -> list[Event]:
+        from fathom_tui.store import journal
+
         # A damaged journal is not read again and again: it may be large.
         if self._damage is not None and self._damage[0] == self._path.stat().st_size:
             raise self._damage[1]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from fathom_tui.contract import DECIMALS, INTEGER_DIGITS, Contract, Field, Value
 
-letters = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
+# Neither unassigned characters: a small model's vocabulary may lack their bytes.
+letters = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn", "Co"))
 texts = st.one_of(
     # Some that begin one another, for that is where an end is not certain.
     st.sampled_from(("card", "card lost", "card_lost", "a", "a}", 'a"', "a\\", "é", "日本", "{}")),

@@ -13,9 +13,7 @@ def environment(home: Home) -> dict[str, str]:
     return {**kept, "FATHOM_HOME": str(home.data.parent), "NO_COLOR": "1", "COLUMNS": "120"}
 
 
-def fathom(
-    home: Home, *arguments: str, timeout: float = 120.0
-) -> subprocess.CompletedProcess[str]:
+def fathom(home: Home, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run `fathom ARGUMENTS` in a home and return what it said, whatever its exit code."""
     return subprocess.run(
         [sys.executable, "-m", "fathom_tui", *arguments],

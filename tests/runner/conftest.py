@@ -52,5 +52,5 @@ def q4(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(base: BaseModel) -> Iterator[Engine]:
     """Return the embedded model in f16, loaded: known to be whole, so it may be in this process."""
-    with Engine(base.gguf, n_ctx=1024, threads=2) as engine:
+    with Engine(base.gguf, n_ctx=1024, threads=1) as engine:
         yield engine

@@ -154,7 +154,7 @@ async def test_losses_are_plotted_without_what_is_not_a_number(home: Home, agent
 
         assert [step for step, _ in training] == list(range(1, 31))
         assert [step for step, _ in validation] == [14, 28]
-        assert "best 0.668 at 28" in label(pilot, "legend")
+        assert "validation 0.668 best yet" in label(pilot, "legend")
         assert screen.query_one(Loss).query("PlotextPlot")
 
 
