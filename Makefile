@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
 
 export PYTHONUNBUFFERED := 1
-export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 20000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt bench clean

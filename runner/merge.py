@@ -83,7 +83,7 @@ def _judge(report: Report, drift: float, change: float) -> None:
         report.gate(
             passed(
                 "merge.logits",
-                f"Merged and adapter agree within {drift:.2g} and differ from base by {change:.3g}.",
+                f"Merged and adapter agree within {drift:.2g} and are {change:.3g} from base.",
             )
         )
         return

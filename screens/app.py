@@ -58,8 +58,6 @@ class FathomApp(App[None]):
     """
 
     TITLE = "Fathom"
-    # All at once: a screen that brings its own makes Textual parse everything again.
-    CSS_PATH = [f"../assets/styles/{name}.tcss" for name in ("app", *(p.mode for p in PLACES))]
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "engagements": _engagements,
         "runs": _runs,
@@ -92,7 +90,10 @@ class FathomApp(App[None]):
         if open_run is not None:
             # Textual reads it from the instance when it starts.
             self.DEFAULT_MODE = "runs"  # type: ignore[misc]
-        super().__init__()
+        # The first screen's styles at once: those that come later are parsed with all others.
+        super().__init__(
+            css_path=[f"../assets/styles/{name}.tcss" for name in ("app", self.DEFAULT_MODE)]
+        )
         self.register_theme(FATHOM)
         self.theme = FATHOM.name
 

@@ -14,10 +14,8 @@ from textual.widget import Widget
 from fathom_tui.screens.grid import Column, Grid, Row
 from fathom_tui.screens.pane import Pane, wrapped
 from fathom_tui.screens.shell import Shell
-from fathom_tui.screens.standing import standing
 from fathom_tui.screens.symbols import Symbols, of_state
 from fathom_tui.screens.words import clean, plural
-from fathom_tui.stages import RunState
 
 if TYPE_CHECKING:
     # What only a list of engagements needs is loaded with it, after the first frame.
@@ -39,6 +37,7 @@ class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
     """A list of engagements with the settings of the one under the cursor."""
 
     MODE = "engagements"
+    CSS_PATH = "../assets/styles/engagements.tcss"
     AUTO_FOCUS = "#engagements"
     INTERVAL_S = 2.0
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -241,6 +240,9 @@ def _model(config: Mapping[str, Any], *, whole: bool = False) -> str:
 
 
 def _row(row: "EngagementRow", symbols: Symbols, heartbeat: Mapping[str, Any] | None) -> Row:
+    from fathom_tui.screens.standing import standing
+    from fathom_tui.stages import RunState
+
     last = Content.styled("not run yet", "$muted")
     if row.last_run and row.last_state:
         state = standing(RunState(row.last_state), row.last_run, heartbeat)

@@ -5,8 +5,7 @@ a ticking second costs one line on the wire. It moves with the arrow keys and as
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -18,8 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(NamedTuple):
     """One column."""
 
     title: str = ""
@@ -32,8 +30,7 @@ class Column:
     """Shown where the table is at least so many cells wide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One line: a key that stays the same over updates, and a cell for each column."""
 
     key: str

@@ -56,6 +56,7 @@ class Pane(ScrollView, can_focus=True):
         self._follow = follow
         """Whether the last line stays in sight for as long as nobody scrolls up."""
         self._at_end = True
+        self._scrolls = False
 
     @property
     def text(self) -> str:
@@ -68,19 +69,30 @@ class Pane(ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
-        if width <= 0:
+        room = self.region.shrink(self.styles.gutter)
+        if room.width <= 0:
             return
-        lines = self._draw(width)
+        lines = self._drawn(room.width, room.height)
         if len(lines) == len(self._lines) and all(
             a.is_same(b) for a, b in zip(lines, self._lines, strict=True)
         ):
             self._stay()
             return
         self._lines = lines
-        self.virtual_size = Size(width, len(lines))
+        self.virtual_size = Size(room.width, len(lines))
         self._stay()
         self.refresh()
+
+    def _drawn(self, width: int, height: int) -> Sequence[Content]:
+        """Draw beside the scrollbar where there will be one: it takes a column of the text."""
+        narrow = max(1, width - self.styles.scrollbar_size_vertical)
+        if not self._scrolls:
+            lines = self._draw(width)
+            self._scrolls = len(lines) > height
+            return self._draw(narrow) if self._scrolls else lines
+        lines = self._draw(narrow)
+        self._scrolls = len(lines) > height
+        return lines if self._scrolls else self._draw(width)
 
     def _stay(self) -> None:
         if self._follow and self._at_end:

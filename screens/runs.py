@@ -54,6 +54,7 @@ class RunsScreen(Shell[RunsNews]):
     """A list of runs and everything about one of them."""
 
     MODE = "runs"
+    CSS_PATH = "../assets/styles/runs.tcss"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "cancel", "Cancel", tooltip="Cancel the run (asks first)"),

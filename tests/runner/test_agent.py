@@ -23,6 +23,8 @@ from typing import Any
 import pytest
 
 from fathom_tui import cli
+from fathom_tui.commands import demo, follow
+from fathom_tui.commands.follow import watch
 from fathom_tui.contract import Contract
 from fathom_tui.errors import EnvironmentProblem, StageCrashed
 from fathom_tui.recipe import Plan
@@ -30,6 +32,7 @@ from fathom_tui.runner import attempt, supervise
 from fathom_tui.runner.agent import Agent
 from fathom_tui.runner.attempt import Attempt, smaller_micro_batch
 from fathom_tui.runner.pipeline import may_keep
+from fathom_tui.runner.server import LlamaServer
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.supervise import Child, end_holder
 from fathom_tui.runs import RunView
@@ -212,7 +215,7 @@ class TestTheAgentAlone:
         self, lively: Home, toy: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         monkeypatch.setattr(attempt, "Child", told.child(told.result))
-        damaged = lively.run_journal(a_run(lively, RunState.RUNNING))
+        damaged = lively.run_journal(a_run(lively, RunState.INTERRUPTED))
         lines = damaged.read_text("utf-8").splitlines()
         damaged.write_text("\n".join([lines[0], "noise", lines[2]]) + "\n", "utf-8")
         noise = damaged.read_bytes()
@@ -786,6 +789,52 @@ class TestWhatIsKept:
         assert not may_keep(stage, "other", view, tmp_path)
 
 
+class TestFollowing:
+    def test_a_run_that_was_taken_up_between_two_looks_is_followed_on(
+        self, lively: Home, toy: str
+    ) -> None:
+        run_id = a_run(lively, RunState.INTERRUPTED)
+        resume(lively, run_id)
+        (request,) = requests(lively)
+        views = watch(lively, run_id)
+        first = next(views).state
+        with Journal(lively.run_journal(run_id)) as journal:
+            journal.append("attempt", {"number": 2, "pid": 1})
+            request.path.unlink()
+            taken_up = next(views).state
+            journal.append("run_finished", {"state": RunState.DONE, "seconds": 1.0})
+            rest = [view.state for view in views]
+
+        assert (first, taken_up) == (RunState.INTERRUPTED, RunState.RUNNING)
+        assert rest == [RunState.DONE]
+
+    def test_it_says_so_when_nobody_works_on_the_run(
+        self, lively: Home, toy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follow, "_SILENCE_S", 0.1)
+        run_id = a_run(lively, None)
+
+        with pytest.raises(EnvironmentProblem, match=f"run {run_id} has not ended") as raised:
+            list(watch(lively, run_id))
+
+        assert raised.value.fix == f"fathom resume {run_id}"
+
+    @pytest.mark.parametrize(("waits", "stops"), [(True, False), (False, True)])
+    def test_the_demo_stops_its_server_unless_a_run_of_it_goes_on(
+        self, lively: Home, toy: str, monkeypatch: pytest.MonkeyPatch, waits: bool, stops: bool
+    ) -> None:
+        stopped: list[bool] = []
+        monkeypatch.setattr(LlamaServer, "stop", lambda server: stopped.append(True))
+        a_run(lively, RunState.DONE)
+        left_under_way = a_run(lively, None)
+        if waits:
+            resume(lively, left_under_way)
+
+        demo._stop_server(lively, toy)
+
+        assert bool(stopped) == stops
+
+
 def test_the_agent_takes_cancel_in_the_order_it_was_asked(lively: Home, toy: str) -> None:
     run_id = start_run(lively, toy, created_by="test")
     cancel(lively, run_id)
@@ -821,13 +870,14 @@ def foreground(home: Home, slug: str) -> subprocess.Popen[str]:
     )
 
 
-def a_run(home: Home, state: RunState) -> str:
-    """Write the journal of a run that has ended."""
+def a_run(home: Home, state: RunState | None) -> str:
+    """Write the journal of a run that has ended so, or has not."""
     run_id = Store(home).reserve_run("toy")
     with Journal(home.run_journal(run_id)) as journal:
         journal.append("run_created", {"run": run_id, "engagement": "toy", "config": {}})
         journal.append("attempt", {"number": 1, "pid": 1})
-        journal.append("run_finished", {"state": state, "seconds": 1.0})
+        if state is not None:
+            journal.append("run_finished", {"state": state, "seconds": 1.0})
     return run_id
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fathom_tui.contract import Contract, Field
+from fathom_tui.contract import Contract, Field, Values
 from fathom_tui.errors import EnvironmentProblem, UsageError
 from fathom_tui.runner.base_model import BaseModel
 from fathom_tui.runner.embedded import embedded_gguf, read_header
@@ -47,7 +47,7 @@ MESSAGES = (
     "Why was I charged £9.60 for taking out cash? 日本 🙂",
     "hello",
 )
-SHOTS = (
+SHOTS: tuple[tuple[str, Values], ...] = (
     ("The machine kept my card.", {"category": "card", "amount_gbp": None, "urgency": "normal"}),
     ("You took £3 from me, why?", {"category": "fees", "amount_gbp": 3, "urgency": "low"}),
     (
@@ -326,7 +326,7 @@ def encode(base: BaseModel) -> Callable[[str], list[int]]:
 
 class TestTheTokenizer:
     pieces = st.one_of(
-        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8),
         st.text("0123456789.,£ ", max_size=8),
         st.text(" \t\n\r", max_size=5),
         st.sampled_from(

@@ -41,6 +41,20 @@ async def test_a_pane_follows_its_end_until_one_scrolls_up() -> None:
     assert seen == [15, 25, 24, 45]
 
 
+async def test_a_pane_loses_no_letter_beside_its_scrollbar() -> None:
+    app = Follower()
+    words = [f"word{n}" for n in range(30)]
+
+    async with app.run_test(size=(20, 5)) as pilot:
+        pane = app.query_one(Pane)
+        for count in (30, 3, 30):
+            shown = words[:count]
+            pane.draw(lambda width, shown=shown: wrapped(Content(" ".join(shown)), width))  # type: ignore[misc]
+            await pilot.pause()
+            drawn = [pane.render_line(y - pane.scroll_offset.y).text for y in range(40)]
+            assert "".join("".join(drawn).split()) == "".join(shown)
+
+
 class Table(App[None]):
     """A table of three rows in sight."""
 
