@@ -4,6 +4,7 @@ Nothing heavy may be imported here: `fathom --help` answers within 80 ms.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,12 @@ from typing import NamedTuple, NoReturn, Protocol, cast
 
 from fathom_tui import __version__
 from fathom_tui.errors import EnvironmentProblem, ExitCode, FathomError, UsageError
+
+_OF_THE_MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.ENOTDIR, errno.EMFILE, errno.ENFILE),
+}
+"""Errors that say something of this machine and nothing of Fathom."""
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell shows for any program whose reader went away."""
@@ -159,6 +166,14 @@ def _unexpected(error: Exception, given: list[str]) -> int:
             EnvironmentProblem(
                 f"The Python package {error.name!r} is not installed.",
                 fix="fathom doctor says which set of packages it belongs to.",
+            )
+        )
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(
+            EnvironmentProblem(
+                f"{where}{error.strerror}.",
+                fix="Free space and rights where FATHOM_HOME and the output are: df -h",
             )
         )
     from fathom_tui.commands.crash import record

@@ -1,5 +1,6 @@
 """What an engagement is made of: a name, a data file, and the settings of its runs."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from fathom_tui.errors import UsageError
 from fathom_tui.recipe import EMBEDDED, Plan
 
 NAME_LENGTH = 100
-_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]|\.\.")
+# Control characters, also those that end a line or turn the writing direction, and the halves
+# of characters that a command line of another encoding arrives with.
+_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\.\.")
+_HALF = re.compile(r"[\ud800-\udfff]")
 PATHS = ("dataset", "test", "model")
 """Settings that hold a path; a relative one is looked for beside the file that names it."""
 
@@ -56,7 +60,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     for name in PATHS:
         value = settings.get(name)
         if isinstance(value, str) and value and value != EMBEDDED:
-            settings[name] = str(path.parent / Path(value).expanduser())
+            settings[name] = str(path.parent / os.path.expanduser(value))
     return settings
 
 
@@ -76,9 +80,12 @@ def configure(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not settings.get("dataset"):
         raise UsageError("No data file was given.", fix="Name one with --data FILE.")
     config = dict(settings)
+    for name, value in config.items():
+        _check_text(name, value)
     for name in PATHS:
         if config.get(name) and config[name] != EMBEDDED:
-            config[name] = str(Path(config[name]).expanduser().absolute())
+            # Not Path.expanduser(), which fails where the shell leaves a `~nobody` as it is.
+            config[name] = str(Path(os.path.expanduser(config[name])).absolute())
     columns = {name: config[name] for name in ("input", "output") if name in config}
     if "contract" not in config:
         config["contract"] = infer_contract(Path(config["dataset"]), **columns).to_json()
@@ -93,10 +100,22 @@ def configure(settings: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _check_model(model: str) -> None:
-    if model != EMBEDDED and not (Path(model) / "config.json").is_file():
+def _check_text(name: str, value: object) -> None:
+    """Refuse a path that is none, and text that the journal could not give back."""
+    if name in PATHS and (not isinstance(value, str) or "\0" in value):
+        raise UsageError(f"The setting {name} is {value!r}.", fix="Give a path as text.")
+    if isinstance(value, str) and _HALF.search(value):
         raise UsageError(
-            f"{model} is not a Hugging Face model directory: it has no config.json.",
+            f"The setting {name} is {value!r}, which is not UTF-8.",
+            fix="Rename the file, or write the text as UTF-8.",
+        )
+
+
+def _check_model(model: str) -> None:
+    # Not Path.is_file(), which raises where a name is too long.
+    if model != EMBEDDED and not os.path.isfile(os.path.join(model, "config.json")):
+        raise UsageError(
+            f"{model or repr(model)} is not a Hugging Face model directory: it has no config.json.",
             fix="Name a directory with config.json, weights and tokenizer, "
             "or leave --model out for the embedded model.",
         )

@@ -31,7 +31,7 @@ _READY_S = 120.0
 _STOP_S = 10.0
 _KEPT_ENVIRONMENT = (
     "PATH", "HOME", "USER", "LANG", "LC_", "TZ", "TMPDIR", "LD_", "PYTHON", "VIRTUAL_ENV",
-    "GGML_", "OMP_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_",
+    "GGML_", "OMP_", "GOMP_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_",
 )  # fmt: skip
 """Beginnings of what a server inherits. llama_cpp.server takes every setting from the environment
 too, some of them before its arguments: an exported HOST would open it to the network, CONFIG_FILE

@@ -28,6 +28,11 @@ costs a tenth on an idle machine.
 _RETURN_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 """What every stage is told: freed memory goes back to the system, not into idle arenas."""
 _TORCH_STAGES = ("train", "merge")
+_REPEATABLE = {"PYTHONHASHSEED": "0"}
+"""What a stage of torch is told: PEFT writes a set into adapter_config.json, and two equal adapters
+had two sha256. A server that `deploy` leaves behind must not inherit it."""
+_QUIET_END = {"GGML_NO_BACKTRACE": "1"}
+"""Else llama.cpp, when it aborts, starts a debugger and buries its own last words."""
 
 GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -87,8 +92,7 @@ class Child:
                 stdout=out,
                 stderr=err,
                 pass_fds=(writing,),
-                # Else llama.cpp, when it aborts, starts a debugger and buries its own last words.
-                env={**_settings(job.stage), **os.environ, "GGML_NO_BACKTRACE": "1"},
+                env=_environment(job.stage),
                 start_new_session=True,
             )  # fmt: skip
         finally:
@@ -155,8 +159,10 @@ class Child:
             os.close(self._pipe)
 
 
-def _settings(stage: str) -> dict[str, str]:
-    return _RETURN_MEMORY if stage in _TORCH_STAGES else {**_RETURN_MEMORY, **GOOD_NEIGHBOUR}
+def _environment(stage: str) -> dict[str, str]:
+    if stage in _TORCH_STAGES:
+        return {**_RETURN_MEMORY, **os.environ, **_REPEATABLE}
+    return {**_RETURN_MEMORY, **GOOD_NEIGHBOUR, **os.environ, **_QUIET_END}
 
 
 def end_holder(run_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """`fathom run`: an engagement's stages, in the agent or in this terminal."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from fathom_tui.commands.output import add_json_flag, narrate, print_json
 from fathom_tui.errors import DatasetError, ExitCode
 
 if TYPE_CHECKING:
+    from fathom_tui.recipe import Plan
     from fathom_tui.runs import RunView
     from fathom_tui.store.paths import Home
 
@@ -39,9 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     changes: dict[str, Any] = {}
     if arguments.test is not None:
         changes["test"] = _existing(arguments.test)
-    if arguments.quick:
+    if arguments.quick or changes:
         plan = Plan.from_json({**Store(home).engagement(arguments.engagement).config, **changes})
-        changes = quick(plan).to_json()
+        if changes:
+            _check_rows(changes["test"], plan)
+        changes = quick(plan).to_json() if arguments.quick else changes
     if arguments.foreground:
         return _foreground(home, arguments, changes)
     run_id = start_run(home, arguments.engagement, changes=changes, created_by="fathom run")
@@ -84,7 +88,16 @@ def narrate_event(event: Any) -> None:
 
 
 def _existing(path: str) -> str:
-    file = Path(path).expanduser().absolute()
-    if not file.is_file():
+    # The functions of os.path say no where those of Path raise: `~nobody`, a name too long.
+    file = str(Path(os.path.expanduser(path)).absolute())
+    if not os.path.isfile(file):
         raise DatasetError(f"There is no test file {path}.", fix="Check the path after --test.")
-    return str(file)
+    return file
+
+
+def _check_rows(path: str, plan: "Plan") -> None:
+    """Read a test file once, so that a faulty row is named now and not minutes into the run."""
+    from fathom_tui.datasets.formats import read_dataset
+
+    columns = {"input": plan.input, "output": plan.output, "stratum": plan.stratum}
+    read_dataset(Path(path), plan.contract, **columns)

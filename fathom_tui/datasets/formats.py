@@ -5,6 +5,7 @@ Whatever the shape, a case is one message and one answer that the contract accep
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -326,6 +327,8 @@ def _label(answer: object) -> str:
         raise ValueError("the label is empty")
     if "\n" in label:
         raise ValueError(f"the label {_short(label)} spans lines")
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in label):
+        raise ValueError(f"the label {_short(label)} holds control characters")
     if label.startswith("{"):
         raise ValueError(f"the label {_short(label)} is a JSON object")
     return label

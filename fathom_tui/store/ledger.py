@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fathom_tui.errors import EnvironmentProblem, NotFound, UsageError
+from fathom_tui.errors import EnvironmentProblem, NotFound, StoreError, UsageError
 from fathom_tui.events import Event
 from fathom_tui.store import journal, queries
 from fathom_tui.store.database import Database, Session
@@ -133,10 +133,18 @@ class Store:
 
         Raises:
             NotFound: There is none of that name; names those that come close.
+            StoreError: It is there, but its journal is damaged and gave the tables nothing.
         """
         check_slug(slug)
         rows = self.engagements()
         found = next((row for row in rows if row.slug == slug), None)
+        path = self.home.engagement_journal(slug)
+        if found is None and path.exists():
+            journal.read(path)  # says which line is damaged
+            raise StoreError(
+                f"{path} does not hold the event that made the engagement {slug!r}.",
+                fix="Restore the file from a backup: fathom store check",
+            )
         if found is None:
             raise _not_found("engagement", slug, [row.slug for row in rows])
         return found

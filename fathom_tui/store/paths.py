@@ -90,7 +90,14 @@ class Home:
         """
         root = env.get("FATHOM_HOME")
         if root:
-            return cls.at(Path(root).expanduser().absolute())
+            # Not Path.expanduser(), which raises where nobody has that name.
+            path = Path(os.path.expanduser(root)).absolute()
+            if os.path.exists(path) and not os.path.isdir(path):
+                raise EnvironmentProblem(
+                    f"FATHOM_HOME is {path}, which is not a directory.",
+                    fix="Point FATHOM_HOME at a directory you can write to.",
+                )
+            return cls.at(path)
         return cls(**{part: _xdg(env, *names) for part, names in _XDG_DEFAULTS.items()})
 
     @classmethod

@@ -166,11 +166,17 @@ def set_aside(path: Path) -> Path:
 
 
 def agent_alive(home: Home) -> dict[str, Any] | None:
-    """Return the running agent's heartbeat, or None when no agent holds the lock."""
+    """Return the running agent's heartbeat, or None when no agent holds the lock.
+
+    Raises:
+        EnvironmentProblem: The lock is there, but not to be read.
+    """
     try:
         stream = home.agent_lock.open("r")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise _unusable(home.agent_lock, error) from error
     with stream:
         try:
             # Shared: those who look at the same moment do not take one another for the agent.
@@ -181,11 +187,12 @@ def agent_alive(home: Home) -> dict[str, Any] | None:
 
 
 def _heartbeat(home: Home) -> dict[str, Any]:
+    unknown = {"pid": None, "run": None, "stage": None}
     try:
-        beat: dict[str, Any] = json.loads(home.agent_file.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {"pid": None, "run": None, "stage": None}  # it has only just started
-    return beat
+        beat = json.loads(home.agent_file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return unknown  # it has only just started
+    return {**unknown, **beat} if isinstance(beat, dict) else unknown
 
 
 def ensure_agent(home: Home) -> int | None:
@@ -213,7 +220,10 @@ def ensure_agent(home: Home) -> int | None:
 
 
 def _spawn_agent(home: Home) -> subprocess.Popen[bytes]:
-    log = open_private(home.agent_log, os.O_WRONLY | os.O_APPEND)
+    try:
+        log = open_private(home.agent_log, os.O_WRONLY | os.O_APPEND)
+    except OSError as error:
+        raise _unusable(home.agent_log, error) from error
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fathom_tui.runner"],
@@ -245,12 +255,23 @@ def _fixed_environment(home: Home) -> dict[str, str]:
 @contextmanager
 def _starting(home: Home) -> Iterator[None]:
     """Let one process at a time start the agent."""
-    descriptor = os.open(home.state / "agent.starting", os.O_CREAT | os.O_RDWR, 0o600)
+    path = home.state / "agent.starting"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _unusable(path: Path, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{path} cannot be opened: {error.strerror}.",
+        fix="Point FATHOM_HOME at a directory you can write to.",
+    )
 
 
 def _drop(home: Home, kind: str, run_id: str, data: Mapping[str, Any]) -> None:

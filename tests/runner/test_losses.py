@@ -17,16 +17,10 @@ from fathom_tui.runner.losses import text_losses
 pytestmark = pytest.mark.slow
 
 N_CTX = 64
-TEXT = (
-    "The customer rang on Monday because a payment of forty pounds had not arrived. She had sent "
-    "it to her landlord in Leeds, with the right sort code and the right account number, and the "
-    "app had said that it was on its way. By Wednesday the landlord had still seen nothing. We "
-    "looked for the payment and found it held back by a check that nobody had finished: the name "
-    "on the account was spelt another way. The desk released it, wrote to both of them, and gave "
-    "back the charge for the late rent. In the end it had taken nine days, three calls and one "
-    "letter. What should have happened is simple enough: the check should have run within the "
-    "hour, and the app should have said that the payment was held, and why."
-)
+TICKETS = Path(__file__).parents[2] / "assets" / "demo" / "tickets.jsonl"
+TEXT = "\n\n".join(json.loads(line)["text"] for line in TICKETS.read_text("utf-8").splitlines())[
+    :1800
+]
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +101,10 @@ def test_quantising_costs_a_little_and_the_interval_says_how_much(
     found = change(losses, text_losses(q4, TEXT, n_ctx=N_CTX, threads=1))
 
     assert found.low < found.rise < found.high
-    assert -0.05 < found.rise < 0.15
-    # Paired: narrower by far than the 20 % that so few tokens give one file alone.
-    assert found.high - found.low < 0.15
+    assert -0.05 < found.rise < 0.25
+    # One file alone is known to +- this much on so few tokens; pairing takes most of that out.
+    alone = math.expm1(1.96 * float(losses.std()) / math.sqrt(len(losses)))
+    assert (found.high - found.low) / 2 < alone / 2
 
 
 def test_too_short_a_text_could_not_be_checked(base: BaseModel) -> None:

@@ -15,7 +15,9 @@ from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound
 from fathom_tui.runner import server as module
 from fathom_tui.runner.base_model import BaseModel
 from fathom_tui.runner.chat import Prompt, Template
+from fathom_tui.runner.llama import Engine
 from fathom_tui.runner.server import HOST, LlamaServer, Served, chat
+from tests.runner.test_score import LABELS, SHOTS
 
 ALIAS = "acme-triage"
 N_CTX, THREADS = 512, 1
@@ -230,6 +232,25 @@ class TestTheRealServer:
         # The server renders with the template in the GGUF: as many tokens as ours.
         rendered = Template(base.directory).render(messages)
         assert prompt_tokens == _count_tokens(q4, rendered)
+
+    def test_says_what_the_engine_says_wherever_that_is_no_near_tie(
+        self, live: tuple[LlamaServer, Served], base: BaseModel, q4: Path
+    ) -> None:
+        _, served = live
+        template, decisive = Template(base.directory), 0
+
+        with Engine(q4, n_ctx=N_CTX, threads=THREADS) as engine:
+            for text in ("money to my bank", "my card was stolen", "the money I sent is gone"):
+                messages = SHOTS.messages(text)
+                prompt = engine.tokenize(template.render(messages))
+                expected = engine.answer(prompt, LABELS, max_tokens=16)
+                answer, reason, _ = chat(served, messages, max_tokens=16)
+                # In Q4_K_M the order of additions moves a lead by up to 0.6 (runner/llama.py).
+                if expected.margin > 1:
+                    decisive += 1
+                    assert (answer, reason) == (expected.free, "stop")
+
+        assert decisive
 
     def test_a_request_it_refuses_is_a_clear_error(self, live: tuple[LlamaServer, Served]) -> None:
         _, served = live
