@@ -14,10 +14,14 @@ from fathom_tui.runner.stage import Job, Report
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Ask every anchor through the served endpoint; roll back when one fails."""
     server = LlamaServer(job.serving, job.engagement)
+    version = str(job.results["deploy"]["version"])
     served = server.running()
-    if served is None:  # after a reboot or a kill between deploy and here
-        settings = server.settings()
-        served = server.start(n_ctx=int(settings["n_ctx"]), threads=int(settings["threads"]))
+    if served is None or served.version != version:
+        # After a reboot, or a kill between deploy and here.
+        preflight = job.results["preflight"]
+        served = server.activate(
+            version, n_ctx=int(preflight["n_ctx"]), threads=int(preflight["threads"])
+        )
     anchors = json.loads(job.path("verify", "anchors").read_text("utf-8"))
     failures, seconds = _ask_all(job, report, served, anchors)
     passed_count = len(anchors) - len(failures)

@@ -1,5 +1,6 @@
 """The stage `deploy`: the accepted file becomes a version, goes live and answers."""
 
+from pathlib import Path
 from typing import Any
 
 from fathom_tui.gates import passed
@@ -12,7 +13,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """Create a version of the quantised file, activate it and wait for health."""
     gguf = job.path("quantize", "quantised")
     server = LlamaServer(job.serving, job.engagement)
-    previous = server.live
+    previous = _previous(job, server)
     sha256 = content(gguf).sha256
     version = server.create(gguf, sha256, job.plan.tuned_instruction)
     report.progress(1, 2, f"starting {job.engagement} {version}")
@@ -34,3 +35,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "url": served.url,
         "sha256": sha256,
     }
+
+
+def _previous(job: Job, server: LlamaServer) -> str | None:
+    """Return what was live before this run's first activation, also when the stage is repeated."""
+    kept = Path(job.dir) / "previous"
+    if not kept.exists():
+        kept.write_text(server.live or "", "utf-8")
+    return kept.read_text("utf-8") or None

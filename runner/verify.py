@@ -23,6 +23,9 @@ from fathom_tui.runner.stage import Job, Report
 _PARITY_CASES = 16
 _ASK_AT_MOST = 6
 """Candidates asked for each anchor wanted, before the search ends."""
+SAFE_MARGIN = 1.0
+"""Least lead, in logits, of every token of an anchor's answer: batch layout alone moves the lead
+of a quantised file by up to 0.6, and an anchor that may flip would alarm for nothing."""
 LONG_CONTEXT, SHORT_CONTEXT = 512, 256
 
 
@@ -112,6 +115,7 @@ def _choose_anchors(
     reserve = read_split(job.run_dir / "data" / "reserve.jsonl")
     queue = _stratified([*validation, *reserve], plan)[: plan.anchors * _ASK_AT_MOST]
     chosen: list[dict[str, Any]] = []
+    doubtful: list[tuple[float, dict[str, Any]]] = []
     asked = 0
     for case in queue:
         if len(chosen) >= plan.anchors:
@@ -119,8 +123,15 @@ def _choose_anchors(
         asked += 1
         sheet = scorer.ask(prompt, [case])
         if sheet.free_valid and plan.contract.parse(sheet.free[0]) == dict(case.values):
-            chosen.append({"id": case.id, "input": case.input, "expected": case.output})
+            anchor = {"id": case.id, "input": case.input, "expected": case.output}
+            if sheet.margins[0] >= SAFE_MARGIN:
+                chosen.append(anchor)
+            else:
+                doubtful.append((sheet.margins[0], anchor))
         report.progress(len(chosen), plan.anchors, f"anchors: {asked} cases asked")
+    doubtful.sort(key=lambda entry: entry[0], reverse=True)
+    missing = max(0, plan.anchors_least - len(chosen))
+    chosen += [anchor for _, anchor in doubtful[:missing]]
     _judge_anchors(report, plan, len(chosen), asked)
     return chosen, asked
 
