@@ -9,6 +9,7 @@ state and callbacks, and a checkpoint counts only once its manifest is written.
 import json
 import math
 import os
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from fathom_tui.runner.stage import Job, Report
 from fathom_tui.store.artifacts import content
 
 MANIFEST = "manifest.json"
+_ALIKE = 16
+"""Batches whose rows are sorted by length together: little padding, still a random order."""
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -179,13 +182,13 @@ def _trainer(
     return SFTTrainer(
         model=model,
         args=_arguments(job, plan, steps=steps, micro=micro, bf16=bf16),
-        train_dataset=Dataset.from_list(train["rows"]),
+        train_dataset=Dataset.from_list(in_training_order(train["rows"], plan, steps)),
         eval_dataset=Dataset.from_list(validation["rows"]),
         processing_class=tokenizer,
         peft_config=adapter,
         callbacks=[
             EarlyStoppingCallback(early_stopping_patience=plan.patience),
-            _progress_callback(report, steps),
+            _progress_callback(report, steps, plan.epochs),
         ],
     )
 
@@ -235,7 +238,9 @@ def _arguments(job: Job, plan: Plan, *, steps: int, micro: int, bf16: bool) -> A
         report_to="none",
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
-        train_sampling_strategy="group_by_length",
+        # The order is ours: a sampler that draws from the global random state draws another one
+        # after a resume.
+        train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         packing=False,
@@ -244,7 +249,33 @@ def _arguments(job: Job, plan: Plan, *, steps: int, micro: int, bf16: bool) -> A
     )
 
 
-def _progress_callback(report: Report, steps: int) -> Any:
+def in_training_order(
+    rows: Sequence[dict[str, Any]], plan: Plan, steps: int
+) -> list[dict[str, Any]]:
+    """Return the rows of every step in order: each epoch anew shuffled, alike lengths together.
+
+    The order follows from the seed alone, so a resumed training sees what it would have seen.
+
+    Returns:
+        `steps` times `plan.batch` rows; shape (steps, batch) when cut into batches.
+    """
+    rng = random.Random(plan.seed)
+    ordered: list[dict[str, Any]] = []
+    while len(ordered) < steps * plan.batch:
+        shuffled = rng.sample(rows, len(rows))
+        # A full last batch of an epoch is filled from its own beginning.
+        shuffled += shuffled[: -len(shuffled) % plan.batch]
+        window = _ALIKE * plan.batch
+        epoch: list[list[dict[str, Any]]] = []
+        for start in range(0, len(shuffled), window):
+            alike = sorted(shuffled[start : start + window], key=lambda r: len(r["input_ids"]))
+            epoch += [alike[i : i + plan.batch] for i in range(0, len(alike), plan.batch)]
+        rng.shuffle(epoch)
+        ordered += [row for batch in epoch for row in batch]
+    return ordered[: steps * plan.batch]
+
+
+def _progress_callback(report: Report, steps: int, epochs: float) -> Any:
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):
@@ -262,7 +293,7 @@ def _progress_callback(report: Report, steps: int) -> Any:
                     f"The loss is not finite at step {step}: {values}.",
                     fix="Lower learning_rate, or train in float32.",
                 )
-            report.metric(step=step, epoch=round(state.epoch or 0.0, 4), **values)
+            report.metric(step=step, epoch=round(step / steps * epochs, 4), **values)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             report.progress(state.global_step, steps, f"step {state.global_step} of {steps}")

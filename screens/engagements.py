@@ -103,9 +103,7 @@ class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what needs an engagement."""
-        if not self.is_mounted or action not in ("start", "open"):
-            return True
-        return True if self.chosen is not None else None
+        return True if self._rows or action not in ("start", "open") else None
 
     def action_open(self) -> None:
         """Show the last run of the engagement; offer one where there is none."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 News = TypeVar("News")
 
-FIRST_LOOK_S = 0.03
+FIRST_LOOK_S = 0.05
 """Until a new screen looks. Loading DuckDB stops all threads for 100 ms, also the one that
 writes the first frame."""
 
