@@ -225,7 +225,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-QUICK_FLOOR = 0.50
+QUICK_FLOOR = 0.40
 """A look trains on too little to ship; its lower bar lets every later stage be seen, and warns."""
 
 
