@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
+from textual.widgets._footer import FooterKey
 
 from fathom_tui.screens.agent import Agent
 from fathom_tui.screens.app import FathomApp
 from fathom_tui.screens.grid import Grid
+from fathom_tui.screens.keys import Keys
 from fathom_tui.screens.pane import Pane
 from fathom_tui.screens.shell import Shell
 from fathom_tui.store.paths import Home
@@ -54,6 +57,24 @@ async def settle(pilot: Pilot[None]) -> None:
             screen.look()
         await pilot.app.workers.wait_for_complete()
     await pilot.pause()
+    # The keys are made anew after a refresh, which a busy machine puts off.
+    for _ in range(40):
+        if _keys_are_current(screen):
+            return
+        await pilot.pause(0.05)
+
+
+def _keys_are_current(screen: Screen[Any]) -> bool:
+    for footer in screen.query(Keys):
+        shown = [(key.key, not key.has_class("-disabled")) for key in footer.query(FooterKey)]
+        wanted = [
+            (binding.key, enabled)
+            for _, binding, enabled, _ in screen.active_bindings.values()
+            if binding.show
+        ]
+        if sorted(shown) != sorted(set(wanted) & set(shown)) or not shown:
+            return False
+    return True
 
 
 def cells(pilot: Pilot[None], grid: str, key: str) -> list[str]:
