@@ -6,7 +6,7 @@ from typing import Any
 
 from fathom_tui.comparison import compare
 from fathom_tui.contract import Values
-from fathom_tui.datasets.cases import Case, read_split
+from fathom_tui.datasets.cases import read_split
 from fathom_tui.gates import passed, warned
 from fathom_tui.recipe import Plan
 from fathom_tui.runner.chat import Prompt
@@ -58,8 +58,3 @@ def parsed(plan: Plan, sheet: Sheet) -> list[Values | None]:
 def save(path: Path, sheet: Sheet) -> None:
     """Keep the answers for people who want to read them."""
     path.write_text(json.dumps(sheet.to_json(), ensure_ascii=False, indent=1), "utf-8")
-
-
-def describe_case(case: Case) -> dict[str, Any]:
-    """Return what a report shows of a case."""
-    return {"id": case.id, "input": case.input, "expected": case.output, "stratum": case.stratum}
