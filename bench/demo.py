@@ -1,6 +1,6 @@
 """The demo, measured: minutes of every stage, scores, and the peak memory of any process.
 
-    python bench/demo.py [--quick] [--cache DIRECTORY]
+    python bench/demo.py [--quick] [--home DIRECTORY]
 
 The base model is converted before the clock starts, as `make demo` does in its set-up. Targets on
 two cores with bf16: the full demo within 6 minutes, --quick within 3, no process above 3 GB.
@@ -24,10 +24,11 @@ def main() -> int:
     """Run the demo once in a home of its own and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--home", type=Path, help="FATHOM_HOME to use (default: temporary)")
     given = parser.parse_args()
     name = "demo-quick" if given.quick else "demo"
     with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / "home"
+        home = given.home or Path(scratch) / "home"
         warm(home)
         code, result = measure(home, quick=given.quick)
     keep(name, {"exit_code": code, **result})
@@ -76,7 +77,7 @@ def measure(home: Path, *, quick: bool) -> tuple[int, dict[str, Any]]:
 
 def _watch(home: str, peaks: dict[str, int], done: threading.Event) -> None:
     """Note the kernel's own high-water mark of every process that works in this home."""
-    while not done.wait(0.1):
+    while not done.wait(0.5):
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if home.encode() not in (process / "environ").read_bytes():

@@ -8,23 +8,20 @@ whole operation. Target: the longest is at most 0.5 s.
 """
 
 import argparse
-import json
 import multiprocessing
-import os
-import platform
 import statistics
 import tempfile
 import time
-from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
+
+from results import keep
 
 from fathom_tui.store import Home, Store
 
 WRITERS = 4
 TARGET_S = 0.5
-RESULT = Path(__file__).parent / "results" / "four_writers.json"
 
 
 def main() -> int:
@@ -37,16 +34,12 @@ def main() -> int:
         record = measure(Home.at(Path(directory) / "record"), given.seconds, query=False)
         query = measure(Home.at(Path(directory) / "query"), given.seconds, query=True)
     result = {
-        "machine": f"{os.cpu_count()} x {_processor()}, Python {platform.python_version()}",
-        "date": datetime.now(UTC).date().isoformat(),
         "seconds": given.seconds,
         "target_longest_wait_s": TARGET_S,
         "record": record,
         "record_and_query": query,
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
+    keep("four_writers", result)
     longest_s = max(record["longest_wait_s"], query["longest_wait_s"])
     return 0 if longest_s <= TARGET_S else 1
 
@@ -93,13 +86,6 @@ def write(home: Home, slug: str, writer: int, seconds: float, query: bool) -> li
 def _share(barrier: Barrier) -> None:
     global _barrier
     _barrier = barrier
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 _barrier: Barrier

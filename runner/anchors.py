@@ -9,6 +9,7 @@ from fathom_tui.gates import passed, refused
 from fathom_tui.runner.chat import Prompt
 from fathom_tui.runner.server import LlamaServer, Served, chat
 from fathom_tui.runner.stage import Job, Report
+from fathom_tui.stats import wilson
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -67,14 +68,16 @@ def _judge(
             "There are no anchors, so the deployment cannot be checked.",
             fix="Give more held-out rows; the server is running unchecked.",
         )
+    share = wilson(right, total)
+    text = f"{right} of {total} anchors pass when served (95 %: {share.low:.2f}–{share.high:.2f})"
     if not failures:
-        report.gate(passed("anchors.served", f"{right} of {total} anchors pass when served."))
+        report.gate(passed("anchors.served", f"{text}."))
         return
     first = failures[0]
     report.gate(
         refused(
             "anchors.served",
-            f"{right} of {total} anchors pass when served; {first['id']} answered "
+            f"{text}; {first['id']} answered "
             f"{first['actual']!r} instead of {first['expected']!r}. {_roll_back(job, server)}",
             "Compare the served prompt with the trained one: template, system text, stop token.",
             failures=[failure["id"] for failure in failures],
@@ -85,8 +88,8 @@ def _judge(
 def _roll_back(job: Job, server: LlamaServer) -> str:
     previous = job.results["deploy"].get("previous")
     if not previous:
-        server.stop()
-        return "There is no earlier version: the server was stopped."
+        server.withdraw()
+        return "There is no earlier version: the server was stopped and nothing is live."
     preflight = job.results["preflight"]
     server.activate(str(previous), n_ctx=int(preflight["n_ctx"]), threads=int(preflight["threads"]))
     return f"Version {previous} is live again."

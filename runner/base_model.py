@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fathom_tui.errors import EnvironmentProblem, UsageError
 from fathom_tui.recipe import EMBEDDED
@@ -51,13 +52,25 @@ def locate(model: str) -> Path | None:
             f"{model} is not a complete Hugging Face model: {', '.join(missing)} is missing.",
             fix="Download it again; weights must be safetensors (pickled weights are not read).",
         )
-    config = json.loads((directory / "config.json").read_text("utf-8"))
-    if "auto_map" in config:
-        raise UsageError(
-            f"{model} wants to run its own code (auto_map in config.json).",
-            fix="Choose a model whose architecture transformers knows; remote code is never run.",
-        )
+    for name in ("config.json", "tokenizer_config.json"):
+        if "auto_map" in _settings(directory / name):
+            raise UsageError(
+                f"{model} wants to run its own code (auto_map in {name}).",
+                fix="Choose a model that transformers knows; remote code is never run.",
+            )
     return directory
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not JSON: {error}.", fix="Download it again.") from error
+    if not isinstance(data, dict):
+        raise UsageError(
+            f"{path} holds a {type(data).__name__} instead of settings.", fix="Download it again."
+        )
+    return data
 
 
 def prepare(model: str, cache: Path) -> BaseModel:

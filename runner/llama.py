@@ -123,12 +123,7 @@ class Engine:
             UsageError: The prompt and the answer do not fit into the context.
             EnvironmentProblem: The model's output is not a number, or no token it has can go on.
         """
-        if len(prompt) + max_tokens > self._n_ctx:
-            raise UsageError(
-                f"A prompt of {len(prompt)} tokens and an answer of {max_tokens} do not fit into "
-                f"{self._n_ctx} tokens of context.",
-                fix="Shorten the instruction, use fewer shots or raise max_length.",
-            )
+        self._require_room(len(prompt), max_tokens)
         begun = time.monotonic()
         walk = _Walk(self, contract, max_tokens=max_tokens, drafts=drafts)
         try:
@@ -152,6 +147,38 @@ class Engine:
             margin=walk.margin,
             seconds=time.monotonic() - begun,
         )
+
+    def lead(self, prompt: Sequence[int], answer: Sequence[int]) -> float:
+        """Return the least lead, in logits, of an answer's tokens over every other token.
+
+        Negative where another token is better: greedy decoding would leave the answer there.
+
+        Args:
+            prompt: Token ids.
+            answer: Token ids after it, with the stop token.
+
+        Raises:
+            UsageError: Prompt and answer do not fit into the context.
+            EnvironmentProblem: The model's output is not a number.
+        """
+        self._require_room(len(prompt), len(answer))
+        rows = np.atleast_2d(self._feed([*prompt, *answer[:-1]], last=len(answer)))
+        least = float("inf")
+        for row, token in zip(rows, answer, strict=True):
+            if _best(row) != token:
+                return float(row[token] - row.max())
+            taken = float(row[token])
+            row[token] = -np.inf
+            least = min(least, taken - float(row.max()))
+        return least
+
+    def _require_room(self, prompt: int, answer: int) -> None:
+        if prompt + answer > self._n_ctx:
+            raise UsageError(
+                f"A prompt of {prompt} tokens and an answer of {answer} do not fit into "
+                f"{self._n_ctx} tokens of context.",
+                fix="Shorten the instruction, use fewer shots or raise max_length.",
+            )
 
     def is_end(self, token: int) -> bool:
         """Say whether a token ends generation."""

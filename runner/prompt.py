@@ -75,7 +75,11 @@ def candidates(plan: Plan, train: Sequence[Case]) -> list[Prompt]:
             found.append(Prompt(name=name, system=system, shots=shots))
     # Breadth first: each instruction at its most promising size before more sizes.
     order = sorted(range(len(found)), key=lambda i: (i % 4, i // 4))
-    return [found[i] for i in order][: plan.candidates]
+    # Few examples, or few rows to take them from, make some sizes the same prompt.
+    distinct: dict[tuple[Any, ...], Prompt] = {}
+    for i in order:
+        distinct.setdefault((found[i].system, found[i].shots), found[i])
+    return list(distinct.values())[: plan.candidates]
 
 
 def pick_shots(train: Sequence[Case], plan: Plan, count: int) -> list[Case]:

@@ -29,8 +29,6 @@ class Sheet:
     tokens: int
     """Tokens of all constrained answers."""
     seconds: float
-    margins: tuple[float, ...] = ()
-    """`llama.Answer.margin` of every case: how near its answer was to another one."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -86,6 +84,11 @@ class Scorer:
         """Return the token ids the model sees for one input."""
         return self._engine.tokenize(self._template.render(prompt.messages(text)))
 
+    def lead(self, prompt: Prompt, case: Case) -> float:
+        """Return how far the right answer is ahead, in logits; negative where it is not given."""
+        answer = self._engine.tokenize(case.output + self._template.eos)
+        return self._engine.lead(self.prompt_tokens(prompt, case.input), answer)
+
     def ask(
         self,
         prompt: Prompt,
@@ -115,7 +118,6 @@ class Scorer:
             prompt_tokens=longest,
             tokens=sum(answer.tokens for answer in answers),
             seconds=sum(answer.seconds for answer in answers),
-            margins=tuple(answer.margin for answer in answers),
         )
 
 

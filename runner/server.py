@@ -105,10 +105,12 @@ class LlamaServer:
             return target.stem
 
     def about(self, version: str) -> dict[str, Any]:
-        """Return what was recorded of a version; empty when nothing was."""
-        path = self._root / f"{version}.json"
-        data: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return data
+        """Return what was recorded of a version; empty when nothing readable was."""
+        try:
+            data = json.loads((self._root / f"{version}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}  # its sha256 is unknown then: the same file becomes a version of its own
+        return data if isinstance(data, dict) else {}
 
     def activate(self, version: str, *, n_ctx: int, threads: int) -> Served:
         """Make a version the live one: move the link, restart, wait until it answers.
@@ -246,22 +248,36 @@ class LlamaServer:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return how the server was last started; empty before that."""
+        """Return how the server was last started; empty before that.
+
+        Raises:
+            EnvironmentProblem: What was written of it is damaged.
+        """
         path = self._root / "server.json"
-        data: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return data
+        if not path.is_file():
+            return {}
+        try:
+            data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            numbers = {"pid", "port", *({"n_ctx", "threads"} & set(data))}
+            return {**data, **{name: int(data[name]) for name in numbers}}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EnvironmentProblem(
+                f"{path} does not say which server was started: {error!r}.",
+                fix="End that server if it still runs (pgrep -f llama_cpp.server), then remove "
+                f"the file: rm {path}",
+            ) from error
 
     def running(self) -> Served | None:
         """Return the server under way, or None."""
         data = self.settings()
         # A server that ended at once left no start time, and equals any process that is gone.
-        if not data.get("started") or _start_time(int(data["pid"])) != data["started"]:
+        if not data.get("started") or _start_time(data["pid"]) != data["started"]:
             return None
         return Served(
-            pid=int(data["pid"]),
-            port=int(data["port"]),
+            pid=data["pid"],
+            port=data["port"],
             alias=self._alias,
-            version=str(data["version"]),
+            version=str(data.get("version", "unknown")),
             started=str(data["started"]),
         )
 
@@ -283,6 +299,16 @@ class LlamaServer:
             return False
         with self._alone():
             return self._stop()
+
+    def withdraw(self) -> None:
+        """End the server and leave no version live: nobody starts by mistake what failed.
+
+        Raises:
+            EnvironmentProblem: It does not end.
+        """
+        with self._alone():
+            self._stop()
+            self._point_at(None)
 
     def _stop(self) -> bool:
         served = self.running()

@@ -6,7 +6,7 @@ than its band allows, and the anchors are chosen: cases the file that ships is k
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from fathom_tui.runner.score import Scorer
 from fathom_tui.runner.stage import Job, Report
 
 _PARITY_CASES = 16
+_SEPARATOR = "\n\n"
 _ASK_AT_MOST = 6
 """Candidates asked for each anchor wanted, before the search ends."""
 SAFE_MARGIN = 1.0
 """Least lead, in logits, of every token of an anchor's answer: batch layout alone moves the lead
 of a quantised file by up to 0.6, and an anchor that may flip would alarm for nothing."""
-LONG_CONTEXT, SHORT_CONTEXT = 512, 256
+CONTEXTS = (512, 256, 128, 64)
+"""Chunk lengths in tokens, best first: the longest that gives enough chunks is taken."""
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -110,30 +112,28 @@ def _difference(ours: str, theirs: str, tokenizer: Any, scorer: Scorer, case: Ca
 def _choose_anchors(
     job: Job, report: Report, scorer: Scorer, prompt: Prompt, validation: Sequence[Case]
 ) -> tuple[list[dict[str, Any]], int]:
-    """Ask the quantised file until enough held-out cases are answered right, freely."""
+    """Look for held-out cases whose right answer the quantised file gives with a safe lead."""
     plan = job.plan
     reserve = read_split(job.run_dir / "data" / "reserve.jsonl")
     queue = _stratified([*validation, *reserve], plan)[: plan.anchors * _ASK_AT_MOST]
-    chosen: list[dict[str, Any]] = []
-    doubtful: list[tuple[float, dict[str, Any]]] = []
+    chosen: list[Case] = []
+    doubtful: list[tuple[float, Case]] = []
     asked = 0
     for case in queue:
         if len(chosen) >= plan.anchors:
             break
         asked += 1
-        sheet = scorer.ask(prompt, [case])
-        if sheet.free_valid and plan.contract.parse(sheet.free[0]) == dict(case.values):
-            anchor = {"id": case.id, "input": case.input, "expected": case.output}
-            if sheet.margins[0] >= SAFE_MARGIN:
-                chosen.append(anchor)
-            else:
-                doubtful.append((sheet.margins[0], anchor))
+        lead = scorer.lead(prompt, case)
+        if lead >= SAFE_MARGIN:
+            chosen.append(case)
+        elif lead > 0:
+            doubtful.append((lead, case))
         report.progress(len(chosen), plan.anchors, f"anchors: {asked} cases asked")
     doubtful.sort(key=lambda entry: entry[0], reverse=True)
     missing = max(0, plan.anchors_least - len(chosen))
-    chosen += [anchor for _, anchor in doubtful[:missing]]
+    chosen += [case for _, case in doubtful[:missing]]
     _judge_anchors(report, plan, len(chosen), asked)
-    return chosen, asked
+    return [{"id": c.id, "input": c.input, "expected": c.output} for c in chosen], asked
 
 
 def _stratified(cases: Sequence[Case], plan: Plan) -> list[Case]:
@@ -172,17 +172,45 @@ def _judge_anchors(report: Report, plan: Plan, found: int, asked: int) -> None:
 def _perplexity(
     job: Job, report: Report, validation: Sequence[Case], f16: Path, quantised: Path
 ) -> PerplexityChange:
-    """Measure both files on the validation text; the test split stays unread."""
-    text = "\n\n".join(f"{case.input}\n{case.output}" for case in validation)
+    """Measure both files on held-out text; the test split stays unread."""
+    reserve = read_split(job.run_dir / "data" / "reserve.jsonl")
+    text, n_ctx = held_out_text(validation, reserve, _counter(job))
     threads = int(job.results["preflight"]["threads"])
-    # A rough four letters a token decides between long chunks and enough chunks.
-    n_ctx = LONG_CONTEXT if len(text) / 4 >= LONG_CONTEXT * LEAST_CHUNKS else SHORT_CONTEXT
     before = text_losses(f16, text, n_ctx=n_ctx, threads=threads)
     report.progress(2, 3, "perplexity of the quantised file")
     after = text_losses(quantised, text, n_ctx=n_ctx, threads=threads)
     found = change(before, after)
     _judge_perplexity(report, found, n_ctx)
     return found
+
+
+def _counter(job: Job) -> Callable[[str], int]:
+    """Return what counts a text's tokens; parity has shown that llama.cpp's are the same."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(job.path("merge", "merged"), local_files_only=True)
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def held_out_text(
+    validation: Sequence[Case], reserve: Sequence[Case], count: Callable[[str], int]
+) -> tuple[str, int]:
+    """Return the text that perplexity is measured on, and the tokens of a chunk.
+
+    All validation cases; from the rows that no split holds, as many as short validation text
+    lacks for enough of the longest chunks.
+    """
+    pieces = [f"{case.input}\n{case.output}" for case in validation]
+    missing = CONTEXTS[0] * LEAST_CHUNKS - count(_SEPARATOR.join(pieces))
+    for case in reserve:
+        if missing <= 0:
+            break
+        pieces.append(f"{case.input}\n{case.output}")
+        missing -= count(_SEPARATOR + pieces[-1])
+    text = _SEPARATOR.join(pieces)
+    tokens = count(text)
+    fitting = (size for size in CONTEXTS if tokens >= size * LEAST_CHUNKS)
+    return text, next(fitting, CONTEXTS[-1])
 
 
 def _judge_perplexity(report: Report, found: PerplexityChange, n_ctx: int) -> None:

@@ -411,26 +411,6 @@ class TestLogs:
         assert cli.main(["logs", "acme-7"]) == 2
         assert "There is no run 'acme-7'." in capsys.readouterr().err
 
-    @pytest.mark.parametrize(
-        ("heartbeat", "alive"),
-        [
-            (None, False),
-            ("{", False),
-            ("{}", False),
-            ('{"pid": 0}', False),
-            ('{"pid": 99999999}', False),
-            (json.dumps({"pid": os.getpid()}), True),
-        ],
-    )
-    def test_an_agent_is_there_while_its_process_lives(
-        self, heartbeat: str | None, alive: bool, home: Home
-    ) -> None:
-        home.prepare()
-        if heartbeat is not None:
-            home.agent_file.write_text(heartbeat, "utf-8")
-
-        assert logs.has_agent(home) is alive
-
 
 class TestWaive:
     BY: Sequence[str] = ("--by", "Ada", "--reason", "the client accepts it")

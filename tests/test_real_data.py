@@ -1,15 +1,15 @@
 """A slice of real customer messages through the whole pipeline, where the data is at hand."""
 
-import importlib.util
 import json
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from fathom_tui.store import Home
+from tests.benches import bench
 from tests.running import fathom
 
 REAL_DATA = os.environ.get("FATHOM_REAL_DATA", "")
@@ -23,16 +23,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def triage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def triage() -> Iterator[ModuleType]:
     """The benchmark's own preparation of the data."""
-    bench = Path(__file__).parent.parent / "bench"
-    monkeypatch.syspath_prepend(str(bench))
-    spec = importlib.util.spec_from_file_location("triage", bench / "triage.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "triage", module)
-    spec.loader.exec_module(module)
-    return module
+    with bench("triage") as module:
+        yield module
 
 
 def test_a_slice_of_banking77_is_judged_and_plain_code_is_named_where_it_wins(
@@ -42,7 +36,7 @@ def test_a_slice_of_banking77_is_judged_and_plain_code_is_named_where_it_wins(
     home.cache.rmdir()
     home.cache.symlink_to(embedded_cache)
     settings = triage.prepare(Path(REAL_DATA), tmp_path, test_rows=48)
-    text = settings.read_text("utf-8").replace("train_rows = 1000", "train_rows = 400")
+    text = settings.read_text("utf-8").replace("train_rows = 1600", "train_rows = 400")
     small = "candidates = 1\nshots = 4\nnearest_shots = 2\nnearest_cases = 4\nmax_steps = 6\n"
     text = text.replace("shots = 24\n", "").replace("nearest_cases = 64\n", small)
     text = text.replace("validation_rows = 128", "validation_rows = 16")

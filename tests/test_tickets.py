@@ -1,8 +1,6 @@
 """The check of the demo tickets that `bench/tickets.py` keeps the result of."""
 
-import importlib.util
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,21 +10,15 @@ import pytest
 
 from fathom_tui.contract import Contract
 from fathom_tui.engagement import read_settings
+from tests.benches import bench
 
-BENCH = Path(__file__).parents[1] / "bench"
 REAL_DATA = os.environ.get("FATHOM_REAL_DATA", "")
 
 
 @pytest.fixture(scope="module")
 def tickets() -> Iterator[ModuleType]:
     """Return the benchmark as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCH))
-        spec = importlib.util.spec_from_file_location("tickets", BENCH / "tickets.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, "tickets", module)
-        spec.loader.exec_module(module)
+    with bench("tickets") as module:
         yield module
 
 

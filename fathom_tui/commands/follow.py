@@ -76,10 +76,32 @@ def _waiting(home: Home, run_id: str) -> bool:
     return any(request.run == run_id for request in requests(home))
 
 
+class _Queue:
+    """Says once of each run that goes before that it does."""
+
+    def __init__(self, home: Home, run_id: str) -> None:
+        self._home = home
+        self._run_id = run_id
+        self._before: object = None
+
+    def news(self, view: RunView) -> str:
+        """Return what is new for a run that waits; empty when nothing is."""
+        if view.state is not RunState.QUEUED:
+            return ""
+        before = (agent_alive(self._home) or {}).get("run")
+        if before in (None, self._run_id, self._before):
+            return ""
+        self._before = before
+        return printable(f"{self._run_id} waits: the agent works on {before}.")
+
+
 def _follow_lines(home: Home, run_id: str, console: "Console") -> RunView:
     """Print a line when a stage begins and when it ends."""
     told: set[tuple[str, str, str | None]] = set()
+    queue = _Queue(home, run_id)
     for view in watch(home, run_id):  # noqa: B007  # the last view is the result
+        if news := queue.news(view):
+            narrate(f"  {news}")
         for stage in view.stages.values():
             key = (stage.name, stage.state.value, stage.started_at)
             if stage.state is StageState.PENDING or key in told:
@@ -120,7 +142,10 @@ def _follow_live(home: Home, run_id: str, console: "Console") -> RunView:
             for stage in STAGES
         }
         told: set[tuple[str, str]] = set()
+        queue = _Queue(home, run_id)
         for view in watch(home, run_id):  # noqa: B007  # the last view is the result
+            if news := queue.news(view):
+                progress.console.print(news)
             for stage in view.stages.values():
                 _show(progress, tasks[stage.name], stage)
                 for gate in stage.gates:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from fathom_tui.narration import tell
 from fathom_tui.runs import RunView, apply
 from fathom_tui.store import Home
 from fathom_tui.store.journal import tail
+from fathom_tui.store.requests import agent_alive
 
 POLL_S = 0.25
 PATIENCE_S = 10.0
@@ -76,7 +76,7 @@ def _follow(home: Home, arguments: argparse.Namespace, view: RunView, offset: in
         time.sleep(POLL_S)
         seen = offset
         offset = _print_news(path, offset, view, arguments)
-        if offset != seen or has_agent(home):
+        if offset != seen or agent_alive(home) is not None:
             alone_since = None
         elif alone_since is None:
             alone_since = time.monotonic()
@@ -87,15 +87,3 @@ def _follow(home: Home, arguments: argparse.Namespace, view: RunView, offset: in
                 fix=f"fathom resume {arguments.run_id}",
             )
     narrate(f"{arguments.run_id} {view.state.value}.")
-
-
-def has_agent(home: Home) -> bool:
-    """Say whether the process that the agent's heartbeat names is alive."""
-    try:
-        pid = int(json.loads(home.agent_file.read_text("utf-8"))["pid"])
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # alive, and somebody else's
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return False  # no heartbeat, half of one, or nobody of that number
-    return pid > 0

@@ -464,6 +464,18 @@ class TestInterruptions:
         assert closed[1].data["error"]["fix"] == f"fathom resume {first}"
         assert fathom(lively, "resume", first, "--follow").returncode == 1
 
+    def test_whoever_follows_a_run_that_waits_is_told_what_for(
+        self, lively: Home, toy: str, model: Path
+    ) -> None:
+        with blocked(lively, model):
+            first, second = run(lively), run(lively)
+            wait_until("the queue", lambda: (agent_alive(lively) or {}).get("queued") == [second])
+            waiting = follow._Queue(lively, second)
+            view = Store(lively).run_view(second)
+            said = waiting.news(view), waiting.news(view)
+
+        assert said == (f"{second} waits: the agent works on {first}.", "")
+
     def test_a_killed_child_is_an_event_and_the_agent_lives(
         self, lively: Home, toy: str, model: Path
     ) -> None:

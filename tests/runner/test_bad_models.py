@@ -132,6 +132,24 @@ def _with_code(folder: Path) -> Path:
     return directory
 
 
+def _with_code_in_the_tokenizer(folder: Path) -> Path:
+    directory = write_model(folder / "tiny")
+    (directory / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": "x"}}')
+    return directory
+
+
+def _with_a_torn_config(folder: Path) -> Path:
+    directory = write_model(folder / "tiny")
+    (directory / "config.json").write_text('{"model_type": ')
+    return directory
+
+
+def _with_a_list_for_a_config(folder: Path) -> Path:
+    directory = write_model(folder / "tiny")
+    (directory / "config.json").write_text("[]")
+    return directory
+
+
 class TestTheDirectory:
     @pytest.mark.parametrize(
         ("make", "said"),
@@ -141,6 +159,15 @@ class TestTheDirectory:
             (_without_config, "{} is not a complete Hugging Face model: config.json is missing."),
             (_pickled, "{} is not a complete Hugging Face model: *.safetensors is missing."),
             (_with_code, "{} wants to run its own code (auto_map in config.json)."),
+            (
+                _with_code_in_the_tokenizer,
+                "{} wants to run its own code (auto_map in tokenizer_config.json).",
+            ),
+            (
+                _with_a_torn_config,
+                "{}/config.json is not JSON: Expecting value: line 1 column 16 (char 15).",
+            ),
+            (_with_a_list_for_a_config, "{}/config.json holds a list instead of settings."),
         ],
     )
     def test_one_that_cannot_be_used_says_why(

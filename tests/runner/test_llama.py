@@ -248,6 +248,33 @@ class TestTheMargin:
         assert answer.free != answer.constrained
 
 
+class TestTheLead:
+    def test_of_the_models_own_answer_is_its_margin(self, engine: Engine) -> None:
+        prompt = engine.tokenize(chat(MESSAGES[1], TICKET, shots=True))
+        answer = engine.answer(prompt, TICKET, max_tokens=96, drafts=False)
+        assert answer.free_stopped
+
+        tokens = engine.tokenize(answer.free + "<|im_end|>")
+
+        assert engine.lead(prompt, tokens) == pytest.approx(answer.margin, abs=NEAR_TIE)
+
+    def test_of_another_answer_is_negative(self, engine: Engine) -> None:
+        prompt = engine.tokenize(chat(MESSAGES[1], TICKET, shots=True))
+        said = engine.answer(prompt, TICKET, max_tokens=96).free
+        right = TICKET.parse(said)
+        assert right is not None
+        for other in TICKET.choice_fields[0].choices:
+            if other == right[TICKET.choice_fields[0].name]:
+                continue
+            values = {**right, TICKET.choice_fields[0].name: other}
+
+            assert engine.lead(prompt, engine.tokenize(TICKET.render(values) + "<|im_end|>")) < 0
+
+    def test_an_answer_that_does_not_fit_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(UsageError, match="do not fit"):
+            engine.lead([1] * 10, [2] * 10_000)
+
+
 class TestTheGrammar:
     @given(contracts_with_canonical())
     @settings(max_examples=60)

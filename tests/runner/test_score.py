@@ -61,7 +61,7 @@ class TestScorer:
             alone = scorer.ask(SHOTS, CASES[:1])
             longest = max(len(scorer.prompt_tokens(SHOTS, case.input)) for case in CASES)
 
-        assert len(sheet.constrained) == len(sheet.free) == len(sheet.margins) == len(CASES)
+        assert len(sheet.constrained) == len(sheet.free) == len(CASES)
         assert all(LABELS.parse(answer) for answer in sheet.constrained)
         valid = [free for free in sheet.free if LABELS.parse(free)]
         assert sheet.free_valid <= len(valid)

@@ -117,6 +117,41 @@ class TestWithoutAServer:
         assert server.stop() is False
         assert server.settings() == {}
 
+    @pytest.mark.parametrize("content", ["", "\x00\x01", "[]", "{}", '{"pid": "many"}', "null"])
+    def test_a_damaged_record_is_named_and_no_second_server_is_started(
+        self, server: LlamaServer, tmp_path: Path, content: str
+    ) -> None:
+        server.create(a_file(tmp_path), "sha", "")
+        record = tmp_path / "serving" / ALIAS / "server.json"
+        record.write_text(content, "utf-8")
+
+        for ask in (server.settings, server.running, server.stop):
+            with pytest.raises(EnvironmentProblem, match="does not say which server") as error:
+                ask()
+            assert f"rm {record}" in error.value.fix
+        record.unlink()
+
+    @pytest.mark.parametrize("content", ["", "\x00\x01", "[]", "null"])
+    def test_a_version_whose_record_is_damaged_is_not_taken_for_the_same_file(
+        self, server: LlamaServer, tmp_path: Path, content: str
+    ) -> None:
+        server.create(a_file(tmp_path), "sha", "")
+        (tmp_path / "serving" / ALIAS / "v1.json").write_text(content, "utf-8")
+
+        assert server.about("v1") == {}
+        assert server.create(a_file(tmp_path), "sha", "") == "v2"
+
+    def test_after_a_withdrawal_nothing_is_live_and_the_versions_are_kept(
+        self, server: LlamaServer, tmp_path: Path
+    ) -> None:
+        server.create(a_file(tmp_path), "sha", "")
+        server._point_at("v1")
+
+        server.withdraw()
+
+        assert server.live is None
+        assert server.versions == ["v1"]
+
     def test_a_question_to_nobody_is_a_clear_error(self) -> None:
         nobody = Served(pid=1, port=_closed_port(), alias=ALIAS, version="v1", started="1")
 

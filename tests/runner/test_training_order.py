@@ -1,5 +1,7 @@
 """The order of training rows: from the seed alone, whole epochs, alike lengths together."""
 
+import subprocess
+import sys
 from typing import Any
 
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from fathom_tui.contract import Contract
 from fathom_tui.recipe import Plan
-from fathom_tui.runner.train import in_training_order
+from fathom_tui.runner.train import head_chunk, in_training_order
 
 
 def a_plan(batch: int, seed: int = 1) -> Plan:
@@ -57,3 +59,27 @@ def test_a_batch_holds_rows_of_like_length() -> None:
     spread = [max(lengths[i : i + 4]) - min(lengths[i : i + 4]) for i in range(0, 64, 4)]
 
     assert sum(spread) / len(spread) < 2
+
+
+def answers_of(*trained: int) -> list[dict[str, Any]]:
+    return [{"input_ids": [0] * 9, "labels": [-100] * 3 + [7] * count} for count in trained]
+
+
+def test_the_loss_projects_the_largest_batch_of_answers_at_once() -> None:
+    assert head_chunk(answers_of(10, 11, 30, 35, 5, 6), micro=2) == 72
+    assert head_chunk(answers_of(10, 11, 30, 35, 5, 6), micro=1) == 40
+
+
+def test_long_answers_are_projected_in_chunks_of_bounded_memory() -> None:
+    assert head_chunk(answers_of(400, 400), micro=2) == 256
+
+
+def test_the_pinned_trl_still_has_the_chunk_that_is_set() -> None:
+    code = (
+        "from trl.trainer import sft_trainer as s\n"
+        "import inspect\n"
+        "assert s._CHUNKED_LM_HEAD_CHUNK_SIZE == 256\n"
+        "assert 'chunk_size=_CHUNKED_LM_HEAD_CHUNK_SIZE' in inspect.getsource(s.SFTTrainer)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
