@@ -88,8 +88,8 @@ def _judge(
 def _roll_back(job: Job, server: LlamaServer) -> str:
     previous = job.results["deploy"].get("previous")
     if not previous:
-        server.withdraw()
-        return "There is no earlier version: the server was stopped and nothing is live."
+        server.stop()
+        return "There is no earlier version: the server was stopped."
     preflight = job.results["preflight"]
     server.activate(str(previous), n_ctx=int(preflight["n_ctx"]), threads=int(preflight["threads"]))
     return f"Version {previous} is live again."

@@ -300,16 +300,6 @@ class LlamaServer:
         with self._alone():
             return self._stop()
 
-    def withdraw(self) -> None:
-        """End the server and leave no version live: nobody starts by mistake what failed.
-
-        Raises:
-            EnvironmentProblem: It does not end.
-        """
-        with self._alone():
-            self._stop()
-            self._point_at(None)
-
     def _stop(self) -> bool:
         served = self.running()
         if served is None:

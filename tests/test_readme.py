@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fathom_tui.cli import VERBS
+from tests.benches import bench
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -46,6 +47,11 @@ def test_quick_commands_work_as_shown(command: str, tmp_path: Path) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr.count("error:")) == (0, 0), ended.stderr
+
+
+def test_figures_are_those_of_the_results() -> None:
+    with bench("measured") as measured:
+        assert measured.BEGIN + measured.section() + measured.END in README
 
 
 def test_every_command_shown_exists() -> None:

@@ -141,17 +141,6 @@ class TestWithoutAServer:
         assert server.about("v1") == {}
         assert server.create(a_file(tmp_path), "sha", "") == "v2"
 
-    def test_after_a_withdrawal_nothing_is_live_and_the_versions_are_kept(
-        self, server: LlamaServer, tmp_path: Path
-    ) -> None:
-        server.create(a_file(tmp_path), "sha", "")
-        server._point_at("v1")
-
-        server.withdraw()
-
-        assert server.live is None
-        assert server.versions == ["v1"]
-
     def test_a_question_to_nobody_is_a_clear_error(self) -> None:
         nobody = Served(pid=1, port=_closed_port(), alias=ALIAS, version="v1", started="1")
 
