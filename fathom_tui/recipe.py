@@ -239,7 +239,7 @@ def quick(plan: Plan) -> Plan:
         evaluations=4,
         loss_rows=16,
         candidates=3,
-        shots=12,
+        shots=8,
         nearest_shots=3,
         nearest_cases=8,
         nearest_on_test=False,

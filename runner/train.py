@@ -272,7 +272,7 @@ def _arguments(job: Job, plan: Plan, *, steps: int, micro: int, bf16: bool) -> A
         remove_unused_columns=False,
         packing=False,
         # Few different shapes: the allocator and oneDNN's cache of kernels stay small.
-        pad_to_multiple_of=16,
+        pad_to_multiple_of=8,
     )
 
 

@@ -29,6 +29,8 @@ SAFE_MARGIN = 1.0
 of a quantised file by up to 0.6, and an anchor that may flip would alarm for nothing."""
 CONTEXTS = (512, 256, 128, 64)
 """Chunk lengths in tokens, best first: the longest that gives enough chunks is taken."""
+_ENOUGH = CONTEXTS[1] * LEAST_CHUNKS
+"""Tokens below which spare rows fill up the validation text."""
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -198,10 +200,10 @@ def held_out_text(
     """Return the text that perplexity is measured on, and the tokens of a chunk.
 
     All validation cases; from the rows that no split holds, as many as short validation text
-    lacks for enough of the longest chunks.
+    lacks for enough chunks of a good length.
     """
     pieces = [f"{case.input}\n{case.output}" for case in validation]
-    missing = CONTEXTS[0] * LEAST_CHUNKS - count(_SEPARATOR.join(pieces))
+    missing = _ENOUGH - count(_SEPARATOR.join(pieces))
     for case in reserve:
         if missing <= 0:
             break

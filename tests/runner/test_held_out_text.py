@@ -29,8 +29,8 @@ def test_short_validation_text_is_filled_with_no_more_spare_rows_than_needed() -
 
     text, n_ctx = held_out_text(validation, cases(900, words=18, prefix="spare"), words)
 
-    wanted = CONTEXTS[0] * LEAST_CHUNKS
-    assert n_ctx == CONTEXTS[0]
+    wanted = CONTEXTS[1] * LEAST_CHUNKS
+    assert n_ctx == CONTEXTS[1]
     assert wanted <= words(text) < wanted + 18
     assert text.startswith(validation[0].input)
 
