@@ -11,13 +11,15 @@ SmolLM2-135M, the lead of the best token over the next moves by at most 0.02 in 
 Q4_K_M (whose activations are rounded to 8 bit), so only a near tie can fall the other way. The
 same holds between this engine and a server; `Answer.margin` says how near the nearest tie was.
 
+Several prompts are answered side by side, each in a sequence of its own over a shared prefix: a
+decode is bound by reading the weights, so a batch of eight single tokens costs as much as two.
+
 Only ever used in a child process: llama.cpp ends the process on some broken files.
 """
 
 import codecs
 import ctypes
-import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,8 @@ from fathom_tui.contract import Contract
 from fathom_tui.errors import EnvironmentProblem, UsageError
 
 _BATCH = 512
+_SIDE_BY_SIDE = 8
+"""Prompts answered at once; more gain little where two cores decode."""
 _TOP = 1024
 _TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -49,7 +53,20 @@ class Answer:
     margin: float
     """Smallest lead in the constrained answer, its end included: the logit of the token taken
     minus that of the best other one; negative where the contract overruled the model."""
-    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an answer under way needs next: logits after the last tokens of a sequence."""
+
+    tokens: list[int]
+    """The whole sequence, from the prompt's first token on."""
+    last: int = 1
+    """How many of its last tokens logits are wanted after."""
+
+
+_Rows = NDArray[np.float32]
+_Steps = Generator[_Wanted, _Rows, Answer]
 
 
 class Engine:
@@ -66,14 +83,16 @@ class Engine:
         Raises:
             EnvironmentProblem: llama.cpp is not installed or refuses the file.
         """
-        self._llama = open_model(path, n_ctx=n_ctx, n_batch=_BATCH, threads=threads)
+        # For the weights and the vocabulary; its own context knows one sequence only.
+        self._llama = open_model(path, n_ctx=_BATCH, n_batch=_BATCH, threads=threads)
         llama_cpp = self._api = installed()
-        self._ctx = self._llama.ctx
+        self._ctx = _context(self._llama, n_ctx)
         self._vocab = llama_cpp.llama_model_get_vocab(self._llama.model)
         self._n_vocab: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._n_ctx = n_ctx
         self._batch = llama_cpp.llama_batch_init(_BATCH, 0, 1)
-        self._held: list[int] = []
+        self._held: list[list[int]] = [[] for _ in range(_SIDE_BY_SIDE)]
+        """Tokens that each sequence of the context holds."""
         self._candidates = np.zeros(self._n_vocab, dtype=_TOKEN_DATA)
 
     def __enter__(self) -> Self:
@@ -90,6 +109,7 @@ class Engine:
     def close(self) -> None:
         """Give the memory back; the engine cannot be used any more."""
         self._api.llama_batch_free(self._batch)
+        self._api.llama_free(self._ctx)
         self._llama.close()
 
     def tokenize(self, text: str, *, special: bool = True) -> list[int]:
@@ -124,11 +144,97 @@ class Engine:
             EnvironmentProblem: The model's output is not a number, or no token it has can go on.
         """
         self._require_room(len(prompt), max_tokens)
-        begun = time.monotonic()
-        walk = _Walk(self, contract, max_tokens=max_tokens, drafts=drafts)
+        self._empty(range(1, _SIDE_BY_SIDE))
+        steps = self._steps(prompt, contract, max_tokens, free=free, drafts=drafts)
         try:
-            logits = self._feed(prompt)
-            split_at, first_free = walk.run(len(prompt), logits)
+            wanted = next(steps)
+            while True:
+                (rows,) = self._decode_all([(0, wanted)])
+                wanted = steps.send(rows)
+        except StopIteration as ended:
+            answer: Answer = ended.value
+            return answer
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[int]],
+        contract: Contract,
+        *,
+        max_tokens: int,
+        free: bool = True,
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer prompts side by side; yield each one's place and answer as soon as it is there.
+
+        Args:
+            prompts: Token ids of each; what all begin with is computed once.
+            contract: What answers are allowed.
+            max_tokens: Limit of each answer.
+            free: Whether to follow the free branch where it leaves the constrained one.
+
+        Raises:
+            UsageError: A prompt and its answer do not fit into the context.
+            EnvironmentProblem: The model's output is not a number, or no token it has can go on.
+        """
+        for prompt in prompts:
+            self._require_room(len(prompt), max_tokens)
+        slots = self._share(prompts, max_tokens)
+        waiting = iter(enumerate(prompts))
+        under_way: dict[int, tuple[int, _Steps, _Wanted]] = {}
+        while True:
+            for slot in range(slots):
+                if slot not in under_way and (following := next(waiting, None)) is not None:
+                    index, prompt = following
+                    steps = self._steps(prompt, contract, max_tokens, free=free, drafts=True)
+                    under_way[slot] = index, steps, next(steps)
+            if not under_way:
+                return
+            asked = [(slot, wanted) for slot, (_, _, wanted) in under_way.items()]
+            for (slot, _), rows in zip(asked, self._decode_all(asked), strict=True):
+                index, steps, _ = under_way[slot]
+                try:
+                    under_way[slot] = index, steps, steps.send(rows)
+                except StopIteration as ended:
+                    del under_way[slot]
+                    yield index, ended.value
+
+    def _share(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
+        """Put what all prompts begin with into as many sequences as have room; return how many."""
+        if len(prompts) < 2:
+            return 1
+        shared = min(_same(prompts[0], prompt) for prompt in prompts[1:])
+        shared = min(shared, *(len(prompt) - 1 for prompt in prompts))
+        rest = max(len(prompt) for prompt in prompts) - shared + max_tokens
+        slots = max(1, min(_SIDE_BY_SIDE, len(prompts), (self._n_ctx - shared) // rest))
+        self._empty(range(1, _SIDE_BY_SIDE))
+        if shared:
+            prefix = list(prompts[0][:shared])
+            self._decode_all([(0, _Wanted(prefix))])
+            memory = self._api.llama_get_memory(self._ctx)
+            for slot in range(1, slots):
+                self._api.llama_memory_seq_cp(memory, 0, slot, 0, -1)
+                self._held[slot] = list(prefix)
+        return slots
+
+    def _empty(self, slots: Iterable[int]) -> None:
+        """Forget what sequences hold: it would take the room of others."""
+        memory = self._api.llama_get_memory(self._ctx)
+        for slot in slots:
+            if self._held[slot]:
+                self._api.llama_memory_seq_rm(memory, slot, 0, -1)
+                self._held[slot] = []
+
+    def _steps(
+        self,
+        prompt: Sequence[int],
+        contract: Contract,
+        max_tokens: int,
+        *,
+        free: bool,
+        drafts: bool,
+    ) -> _Steps:
+        walk = _Walk(self, contract, list(prompt), max_tokens=max_tokens, drafts=drafts)
+        try:
+            split_at, first_free = yield from walk.run()
         finally:
             walk.close()
         constrained = self._text(walk.tokens)
@@ -136,7 +242,9 @@ class Engine:
             free_text, stopped = constrained, walk.stopped
         elif free:
             kept = walk.tokens[:split_at]
-            free_text, stopped = self._run_free(prompt, kept, first_free, contract, max_tokens)
+            free_text, stopped = yield from self._run_free(
+                prompt, kept, first_free, contract, max_tokens
+            )
         else:
             free_text, stopped = "", False
         return Answer(
@@ -145,7 +253,6 @@ class Engine:
             free_stopped=stopped,
             tokens=len(walk.tokens),
             margin=walk.margin,
-            seconds=time.monotonic() - begun,
         )
 
     def lead(self, prompt: Sequence[int], answer: Sequence[int]) -> float:
@@ -191,14 +298,15 @@ class Engine:
         token: int,
         contract: Contract,
         max_tokens: int,
-    ) -> tuple[str, bool]:
+    ) -> Generator[_Wanted, _Rows, tuple[str, bool]]:
         tokens = list(kept)
         while not self.is_end(token):
             tokens.append(token)
             begun = self._begun_text(tokens)
             if len(tokens) >= max_tokens or not contract.may_become_valid(begun):
                 return self._text(tokens), False
-            token = _best(self._feed([*prompt, *tokens]))
+            rows = yield _Wanted([*prompt, *tokens])
+            token = _best(rows[0])
         return self._text(tokens), True
 
     def _bytes(self, tokens: Sequence[int]) -> bytes:
@@ -211,48 +319,69 @@ class Engine:
         # A letter such as é may be two tokens: half of it is not a wrong letter yet.
         return codecs.getincrementaldecoder("utf-8")("replace").decode(self._bytes(tokens))
 
-    def _feed(self, tokens: Sequence[int], *, last: int = 1) -> NDArray[np.float32]:
-        """Make the context hold exactly `tokens`; return logits after the last ones.
+    def _feed(self, tokens: Sequence[int], *, last: int = 1) -> _Rows:
+        """Make the first sequence hold exactly `tokens`; return logits after the last ones.
 
         Returns:
             Shape (vocabulary,) for `last` = 1, else (last, vocabulary).
         """
-        same = 0
-        limit = min(len(self._held), len(tokens) - last)
-        while same < limit and self._held[same] == tokens[same]:
-            same += 1
+        self._empty(range(1, _SIDE_BY_SIDE))
+        (rows,) = self._decode_all([(0, _Wanted(list(tokens), last))])
+        return rows[0] if last == 1 else rows
+
+    def _decode_all(self, asked: Sequence[tuple[int, _Wanted]]) -> list[_Rows]:
+        """Make each sequence named hold exactly the tokens wanted, all in as few batches as fit.
+
+        Returns:
+            For each its logits, shape (last, vocabulary).
+        """
+        entries = [
+            (slot, place, wanted.tokens[place], len(wanted.tokens) - wanted.last <= place)
+            for slot, wanted in asked
+            for place in range(self._keep_same(slot, wanted), len(wanted.tokens))
+        ]
+        rows: dict[int, list[NDArray[np.float32]]] = {slot: [] for slot, _ in asked}
+        for start in range(0, len(entries), _BATCH):
+            self._decode(entries[start : start + _BATCH], rows)
+        for slot, wanted in asked:
+            self._held[slot] = list(wanted.tokens)
+        return [np.stack(rows[slot]) for slot, _ in asked]
+
+    def _keep_same(self, slot: int, wanted: _Wanted) -> int:
+        """Forget what a sequence holds beyond its part of the tokens; return that part's length."""
+        held = self._held[slot]
+        same = min(_same(held, wanted.tokens), len(wanted.tokens) - wanted.last)
         memory = self._api.llama_get_memory(self._ctx)
-        if not self._api.llama_memory_seq_rm(memory, 0, same, -1):
+        if not self._api.llama_memory_seq_rm(memory, slot, same, -1):
             # Recurrent models cannot forget a part.
-            self._api.llama_memory_clear(memory, True)
+            self._api.llama_memory_seq_rm(memory, slot, 0, -1)
             same = 0
-        self._held = list(tokens[:same])
-        rows: list[NDArray[np.float32]] = []
-        for start in range(same, len(tokens), _BATCH):
-            piece = tokens[start : start + _BATCH]
-            rows.extend(self._decode(piece, start, first_wanted=len(tokens) - last))
-        self._held = list(tokens)
-        return rows[0] if last == 1 else np.stack(rows)
+        self._held[slot] = list(wanted.tokens[:same])
+        return same
 
     def _decode(
-        self, piece: Sequence[int], start: int, *, first_wanted: int
-    ) -> list[NDArray[np.float32]]:
+        self,
+        entries: Sequence[tuple[int, int, int, bool]],
+        rows: dict[int, list[NDArray[np.float32]]],
+    ) -> None:
+        """Decode (sequence, position, token, whether logits are wanted) and add to the rows."""
         batch = self._batch
-        batch.n_tokens = len(piece)
-        for index, token in enumerate(piece):
+        batch.n_tokens = len(entries)
+        for index, (slot, place, token, wants) in enumerate(entries):
             batch.token[index] = token
-            batch.pos[index] = start + index
+            batch.pos[index] = place
             batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = 0
-            batch.logits[index] = start + index >= first_wanted
+            batch.seq_id[index][0] = slot
+            batch.logits[index] = wants
         code = self._api.llama_decode(self._ctx, batch)
         if code != 0:
             raise EnvironmentProblem(
-                f"llama.cpp could not decode {len(piece)} tokens (code {code}).",
+                f"llama.cpp could not decode {len(entries)} tokens (code {code}).",
                 fix="Free some memory, or lower max_length.",
             )
-        wanted = [i for i in range(len(piece)) if start + i >= first_wanted]
-        return [self._logits(index) for index in wanted]
+        for index, (slot, _, _, wants) in enumerate(entries):
+            if wants:
+                rows[slot].append(self._logits(index))
 
     def _logits(self, index: int) -> NDArray[np.float32]:
         pointer = self._api.llama_get_logits_ith(self._ctx, index)
@@ -264,10 +393,17 @@ class _Walk:
     """One constrained answer under way: the grammar's state and the tokens so far."""
 
     def __init__(
-        self, engine: Engine, contract: Contract, *, max_tokens: int, drafts: bool
+        self,
+        engine: Engine,
+        contract: Contract,
+        prompt: list[int],
+        *,
+        max_tokens: int,
+        drafts: bool,
     ) -> None:
         self._engine = engine
         self._contract = contract
+        self._prompt = prompt
         self._max_tokens = max_tokens
         self._drafts = drafts
         self._api = engine._api
@@ -286,10 +422,11 @@ class _Walk:
     def close(self) -> None:
         self._api.llama_sampler_free(self._grammar)
 
-    def run(self, prompt_length: int, logits: NDArray[np.float32]) -> tuple[int | None, int]:
+    def run(self) -> Generator[_Wanted, _Rows, tuple[int | None, int]]:
         """Decode to the end; return where the free answer parted (or None) and its token there."""
         parted: int | None = None
         first_free = -1
+        logits = (yield _Wanted(self._prompt))[0]
         while True:
             best, token = self._choose(logits)
             self._note_margin(logits, token)
@@ -301,18 +438,14 @@ class _Walk:
             self._accept(token)
             if len(self.tokens) >= self._max_tokens:
                 return parted, first_free
-            logits, parted, first_free = self._advance(prompt_length, parted, first_free)
+            draft = self._draft()
+            rows = yield _Wanted([*self._prompt, *self.tokens, *draft], len(draft) + 1)
+            logits, parted, first_free = self._check(draft, rows, parted, first_free)
 
-    def _advance(
-        self, prompt_length: int, parted: int | None, first_free: int
+    def _check(
+        self, draft: list[int], rows: _Rows, parted: int | None, first_free: int
     ) -> tuple[NDArray[np.float32], int | None, int]:
-        """Feed the last token and what the contract forces after it; keep what holds."""
-        engine = self._engine
-        draft = self._draft()
-        sequence = [*engine._held[:prompt_length], *self.tokens, *draft]
-        if not draft:
-            return engine._feed(sequence), parted, first_free
-        rows = engine._feed(sequence, last=len(draft) + 1)
+        """Accept what was proposed as far as it holds; return the logits to go on from."""
         for row, proposed in zip(rows, draft, strict=False):
             best, token = self._choose(row)
             if token != proposed:
@@ -390,6 +523,22 @@ class _Walk:
         self._api.llama_sampler_apply(self._grammar, ctypes.byref(array))
 
 
+def _context(llama: Any, n_ctx: int) -> Any:
+    """Return a context for several sequences over one cache, set like the model's own."""
+    api = installed()
+    settings = api.llama_context_params.from_buffer_copy(llama.context_params)
+    settings.n_ctx = n_ctx
+    settings.n_seq_max = _SIDE_BY_SIDE
+    settings.kv_unified = True
+    context = api.llama_init_from_model(llama.model, settings)
+    if not context:
+        raise EnvironmentProblem(
+            f"llama.cpp has no room for {n_ctx} tokens of context.",
+            fix="Free some memory, or lower max_length.",
+        )
+    return context
+
+
 def open_model(path: Path, *, n_ctx: int, n_batch: int, threads: int, **settings: Any) -> Any:
     """Load a GGUF with llama-cpp-python, as every stage that scores does.
 
@@ -435,6 +584,12 @@ def installed() -> Any:
             fix='Run: pip install "fathom-tui[serve]"',
         ) from error
     return llama_cpp
+
+
+def _same(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two sequences begin with alike."""
+    limit = min(len(one), len(other))
+    return next((i for i in range(limit) if one[i] != other[i]), limit)
 
 
 def _best(logits: NDArray[np.float32]) -> int:

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from fathom_tui.contract import Contract
 from fathom_tui.datasets.cases import Case
 from fathom_tui.errors import UsageError
 from fathom_tui.runner.chat import Prompt, Template
-from fathom_tui.runner.llama import Engine
+from fathom_tui.runner.llama import Answer, Engine
 from fathom_tui.runner.stage import Job, Report
 
 
@@ -101,23 +102,24 @@ class Scorer:
         free: bool = True,
     ) -> Sheet:
         """Answer every case greedily; report progress from `done` of `total`."""
-        answers, longest = [], 0
-        for index, case in enumerate(cases):
-            tokens = self.prompt_tokens(prompt, case.input)
-            longest = max(longest, len(tokens))
-            answers.append(
-                self._engine.answer(tokens, self._contract, max_tokens=self._limit, free=free)
-            )
-            if report is not None and (index % 4 == 3 or index + 1 == len(cases)):
-                report.progress(done + index + 1, total or len(cases), note)
+        begun = time.monotonic()
+        prompts = [self.prompt_tokens(prompt, case.input) for case in cases]
+        given: dict[int, Answer] = {}
+        for index, answer in self._engine.answers(
+            prompts, self._contract, max_tokens=self._limit, free=free
+        ):
+            given[index] = answer
+            if report is not None and (len(given) % 4 == 0 or len(given) == len(cases)):
+                report.progress(done + len(given), total or len(cases), note)
+        answers = [given[index] for index in range(len(cases))]
         valid = sum(a.free_stopped and self._contract.parse(a.free) is not None for a in answers)
         return Sheet(
             constrained=[answer.constrained for answer in answers],
             free=[answer.free for answer in answers],
             free_valid=valid,
-            prompt_tokens=longest,
+            prompt_tokens=max((len(tokens) for tokens in prompts), default=0),
             tokens=sum(answer.tokens for answer in answers),
-            seconds=sum(answer.seconds for answer in answers),
+            seconds=time.monotonic() - begun,
         )
 
 

@@ -311,8 +311,8 @@ class LlamaServer:
                 return True
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
-                _reap(served.pid)
                 if _start_time(served.pid) != served.started:
+                    _reap(served.pid)  # after the look: it may have ended just before
                     return True
                 time.sleep(0.05)
         raise EnvironmentProblem(
@@ -411,6 +411,8 @@ def _start_time(pid: int) -> str:
 
 
 def _reap(pid: int) -> None:
-    child = _children.get(pid)
-    if child is not None and child.poll() is not None:
-        del _children[pid]
+    """Collect a server of this process that has ended."""
+    child = _children.pop(pid, None)
+    if child is not None:
+        # Its first thread may be gone a moment before the others.
+        child.wait(_STOP_S)

@@ -68,7 +68,7 @@ def chat(message: str, contract: Contract, *, shots: bool = False) -> str:
 
 def forget(engine: Engine) -> None:
     """Make the engine compute the next prompt from its first token on."""
-    engine._held = []
+    engine._held = [[] for _ in engine._held]
     engine._api.llama_memory_clear(engine._api.llama_get_memory(engine._ctx), True)
 
 
@@ -223,6 +223,44 @@ class TestThePrefixCache:
 
         for prompt, one, other in zip(prompts, found, expected, strict=True):
             assert_equal_but_for_ties(engine, prompt, one, other)
+
+
+class TestSideBySide:
+    @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
+    def test_answers_are_those_of_one_at_a_time(self, engine: Engine, contract: Contract) -> None:
+        prompts = [engine.tokenize(chat(message, contract)) for message in [*MESSAGES, *MESSAGES]]
+
+        together = dict(engine.answers(prompts, contract, max_tokens=96))
+
+        assert sorted(together) == list(range(len(prompts)))
+        for index, prompt in enumerate(prompts):
+            alone = engine.answer(prompt, contract, max_tokens=96)
+            found = together[index]
+            assert_equal_but_for_ties(engine, prompt, found.constrained, alone.constrained)
+            assert_equal_but_for_ties(engine, prompt, found.free, alone.free)
+
+    def test_more_prompts_than_have_room_wait_their_turn(self, engine: Engine) -> None:
+        room = engine._n_ctx
+        prompts = [engine.tokenize(chat(message, TICKET)) for message in MESSAGES]
+        long = [prompt + prompt[-1:] * (room // 2 - len(prompt)) for prompt in prompts]
+
+        found = dict(engine.answers(long, TICKET, max_tokens=96))
+
+        assert len(found) == len(long)
+        assert all(TICKET.parse(answer.constrained) is not None for answer in found.values())
+
+    def test_nothing_of_them_is_in_the_way_of_a_long_prompt_afterwards(
+        self, engine: Engine
+    ) -> None:
+        prompts = [engine.tokenize(chat(message, TICKET)) for message in MESSAGES]
+        list(engine.answers(prompts * 3, TICKET, max_tokens=96))
+
+        whole = [5] * (engine._n_ctx - 96)
+
+        assert engine.answer(whole, TICKET, max_tokens=96).constrained
+
+    def test_no_prompts_give_no_answers(self, engine: Engine) -> None:
+        assert list(engine.answers([], TICKET, max_tokens=96)) == []
 
 
 class TestTheMargin:
@@ -462,7 +500,7 @@ def greedy(engine: Engine, prompt: Sequence[int], limit: int) -> str:
 
 def accepts(engine: Engine, contract: Contract, text: str) -> bool:
     """Say whether the grammar lets the text through, token by token, and an end after it."""
-    walk = _Walk(engine, contract, max_tokens=999, drafts=False)
+    walk = _Walk(engine, contract, [], max_tokens=999, drafts=False)
     try:
         for token in engine.tokenize(text, special=False):
             if not walk._allows(token):
@@ -473,8 +511,7 @@ def accepts(engine: Engine, contract: Contract, text: str) -> bool:
         walk.close()
 
 
-def test_an_answer_says_how_many_tokens_and_seconds_it_took(engine: Engine) -> None:
+def test_an_answer_says_how_many_tokens_it_took(engine: Engine) -> None:
     answer: Answer = engine.answer(engine.tokenize(chat("hello", TICKET)), TICKET, max_tokens=96)
 
     assert 10 <= answer.tokens <= 96
-    assert answer.seconds > 0
