@@ -143,17 +143,10 @@ class Engine:
             UsageError: The prompt and the answer do not fit into the context.
             EnvironmentProblem: The model's output is not a number, or no token it has can go on.
         """
-        self._require_room(len(prompt), max_tokens)
-        self._empty(range(1, _SIDE_BY_SIDE))
-        steps = self._steps(prompt, contract, max_tokens, free=free, drafts=drafts)
-        try:
-            wanted = next(steps)
-            while True:
-                (rows,) = self._decode_all([(0, wanted)])
-                wanted = steps.send(rows)
-        except StopIteration as ended:
-            answer: Answer = ended.value
-            return answer
+        ((_, answer),) = self.answers(
+            [prompt], contract, max_tokens=max_tokens, free=free, drafts=drafts
+        )
+        return answer
 
     def answers(
         self,
@@ -162,6 +155,7 @@ class Engine:
         *,
         max_tokens: int,
         free: bool = True,
+        drafts: bool = True,
     ) -> Iterator[tuple[int, Answer]]:
         """Answer prompts side by side; yield each one's place and answer as soon as it is there.
 
@@ -170,6 +164,7 @@ class Engine:
             contract: What answers are allowed.
             max_tokens: Limit of each answer.
             free: Whether to follow the free branch where it leaves the constrained one.
+            drafts: Whether forced text is proposed ahead; off, every token is decoded alone.
 
         Raises:
             UsageError: A prompt and its answer do not fit into the context.
@@ -184,7 +179,7 @@ class Engine:
             for slot in range(slots):
                 if slot not in under_way and (following := next(waiting, None)) is not None:
                     index, prompt = following
-                    steps = self._steps(prompt, contract, max_tokens, free=free, drafts=True)
+                    steps = self._steps(prompt, contract, max_tokens, free=free, drafts=drafts)
                     under_way[slot] = index, steps, next(steps)
             if not under_way:
                 return
@@ -199,13 +194,13 @@ class Engine:
 
     def _share(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
         """Put what all prompts begin with into as many sequences as have room; return how many."""
+        self._empty(range(1, _SIDE_BY_SIDE))
         if len(prompts) < 2:
             return 1
         shared = min(_same(prompts[0], prompt) for prompt in prompts[1:])
         shared = min(shared, *(len(prompt) - 1 for prompt in prompts))
         rest = max(len(prompt) for prompt in prompts) - shared + max_tokens
         slots = max(1, min(_SIDE_BY_SIDE, len(prompts), (self._n_ctx - shared) // rest))
-        self._empty(range(1, _SIDE_BY_SIDE))
         if shared:
             prefix = list(prompts[0][:shared])
             self._decode_all([(0, _Wanted(prefix))])
@@ -272,11 +267,10 @@ class Engine:
         rows = np.atleast_2d(self._feed([*prompt, *answer[:-1]], last=len(answer)))
         least = float("inf")
         for row, token in zip(rows, answer, strict=True):
-            if _best(row) != token:
-                return float(row[token] - row.max())
-            taken = float(row[token])
-            row[token] = -np.inf
-            least = min(least, taken - float(row.max()))
+            _best(row)  # says so where the output is not a number
+            least = min(least, _lead(row, token))
+            if least < 0:
+                return least
         return least
 
     def _require_room(self, prompt: int, answer: int) -> None:
@@ -429,7 +423,7 @@ class _Walk:
         logits = (yield _Wanted(self._prompt))[0]
         while True:
             best, token = self._choose(logits)
-            self._note_margin(logits, token)
+            self.margin = min(self.margin, _lead(logits, token))
             if token != best and parted is None:
                 parted, first_free = len(self.tokens), best
             if self._engine.is_end(token):
@@ -450,7 +444,7 @@ class _Walk:
             best, token = self._choose(row)
             if token != proposed:
                 return row, parted, first_free
-            self._note_margin(row, token)
+            self.margin = min(self.margin, _lead(row, token))
             if token != best and parted is None:
                 parted, first_free = len(self.tokens), best
             self._accept(token)
@@ -460,12 +454,6 @@ class _Walk:
         """Return the best token of all and the best that the contract allows."""
         best = _best(logits)
         return best, best if self._allows(best) else self._best_allowed(logits)
-
-    def _note_margin(self, logits: NDArray[np.float32], token: int) -> None:
-        taken = float(logits[token])
-        logits[token] = -np.inf
-        self.margin = min(self.margin, taken - float(logits.max()))
-        logits[token] = taken
 
     def _draft(self) -> list[int]:
         # The last token allowed is left to `run`, which ends there.
@@ -600,3 +588,12 @@ def _best(logits: NDArray[np.float32]) -> int:
             fix="Train again with a lower learning_rate, then export the model again.",
         )
     return best
+
+
+def _lead(logits: NDArray[np.float32], token: int) -> float:
+    """Return the logit of a token minus that of the best other one."""
+    taken = float(logits[token])
+    logits[token] = -np.inf
+    best_other = float(logits.max())
+    logits[token] = taken
+    return taken - best_other

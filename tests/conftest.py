@@ -26,6 +26,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home.at(root)
 
 
+@pytest.fixture
+def tickets(tmp_path: Path) -> Path:
+    """Return a small dataset with two classes."""
+    path = tmp_path / "tickets.csv"
+    rows = [f"message number {n},{'card' if n % 2 else 'transfer'}" for n in range(30)]
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    return path
+
+
 @pytest.fixture(scope="session")
 def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache with the embedded model in it, converted once a session (half a minute).

@@ -18,15 +18,6 @@ from fathom_tui.store.requests import agent_alive, ensure_agent
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def tickets(tmp_path: Path) -> Path:
-    """Return a small dataset with two classes."""
-    path = tmp_path / "tickets.csv"
-    rows = [f"message number {n},{'card' if n % 2 else 'transfer'}" for n in range(30)]
-    path.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
-    return path
-
-
 @pytest.mark.parametrize(
     "name", ["Acme\u202eegairt", "Acme\u2028triage", "Acme\u2066", "Acme\udcff", "a\x1b[31m"]
 )

@@ -37,15 +37,6 @@ def fathom(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def tickets(tmp_path: Path) -> Path:
-    """Return a small dataset with two classes."""
-    path = tmp_path / "tickets.csv"
-    rows = [f"message number {n},{'card' if n % 2 else 'transfer'}" for n in range(30)]
-    path.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
-    return path
-
-
-@pytest.fixture
 def refused_run(home: Home, tickets: Path) -> str:
     """Return a run that stopped at a floor: one gate passed, one waivable, one not."""
     store = Store(home)
