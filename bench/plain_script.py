@@ -28,10 +28,12 @@ def main(order: Path) -> None:
     train = rows(data / "train.jsonl", plan["short_instruction"])
     validation = rows(data / "validation.jsonl", plan["short_instruction"])[: plan["loss_rows"]]
     steps = max(1, round(len(train) / plan["batch"] * plan["epochs"]))
+    model = AutoModelForCausalLM.from_pretrained(
+        preflight["model_dir"], local_files_only=True, dtype=torch.float32
+    )
+    layers = model.config.num_hidden_layers
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(
-            preflight["model_dir"], local_files_only=True, dtype=torch.float32
-        ),
+        model=model,
         args=settings(plan, out / "checkpoints", steps, bf16=preflight["precision"] == "bf16"),
         train_dataset=Dataset.from_list(train),
         eval_dataset=Dataset.from_list(validation),
@@ -43,6 +45,7 @@ def main(order: Path) -> None:
             lora_alpha=plan["alpha"],
             lora_dropout=plan["dropout"],
             target_modules=plan["targets"],
+            layers_to_transform=list(range(layers - (plan["top_layers"] or layers), layers)),
             bias="none",
             task_type="CAUSAL_LM",
         ),

@@ -58,6 +58,9 @@ class Plan:
     alpha: int = 32
     dropout: float = 0.0
     targets: tuple[str, ...] = ALL_LINEAR
+    top_layers: int | None = None
+    """Layers, counted from the output, that get adapters; None means all. A step computes no
+    gradient below the lowest of them."""
     batch: int = 8
     """Rows an optimizer step sees."""
     micro_batch: int = 4
@@ -203,6 +206,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("rank", 1, 512),
     ("alpha", 1, 1024),
     ("dropout", 0, 0.9),
+    ("top_layers", 1, 10_000),
     ("batch", 1, 4096),
     ("micro_batch", 1, 4096),
     ("warmup", 0, 0.5),

@@ -178,6 +178,7 @@ def _trainer(
         lora_alpha=plan.alpha,
         lora_dropout=plan.dropout,
         target_modules=list(plan.targets),
+        layers_to_transform=_adapted(plan.top_layers, model.config.num_hidden_layers),
         use_rslora=plan.rank >= 32,
         bias="none",
         task_type="CAUSAL_LM",
@@ -200,6 +201,11 @@ def _trainer(
             _progress_callback(report, steps, plan.epochs),
         ],
     )
+
+
+def _adapted(top: int | None, layers: int) -> list[int] | None:
+    """Return the layers that get adapters; None is PEFT's word for all."""
+    return None if top is None or top >= layers else list(range(layers - top, layers))
 
 
 def _halve_frozen(model: Any) -> None:

@@ -4,12 +4,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fathom_tui.contract import Contract
 from fathom_tui.recipe import Plan
-from fathom_tui.runner.train import head_chunk, in_training_order
+from fathom_tui.runner.train import _adapted, head_chunk, in_training_order
 
 
 def a_plan(batch: int, seed: int = 1) -> Plan:
@@ -83,3 +84,12 @@ def test_the_pinned_trl_still_has_the_chunk_that_is_set() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+class TestAdaptedLayers:
+    def test_are_the_ones_nearest_the_output(self) -> None:
+        assert _adapted(3, 30) == [27, 28, 29]
+
+    @pytest.mark.parametrize("top", [None, 30, 40])
+    def test_are_all_where_no_fewer_are_asked_for(self, top: int | None) -> None:
+        assert _adapted(top, 30) is None
