@@ -99,6 +99,7 @@ _PURPOSE = {
     "base": "the terminal app",
     "train": "data checks, training, export and verification",
     "serve": "scoring, quantising and serving GGUF files",
+    "report": "reports as PDF",
     "demo": "the embedded model",
     "unsloth": "faster training and 4-bit weights on a GPU; nothing else",
 }

@@ -39,6 +39,7 @@ NEEDS_TORCH = pytest.mark.skipif(installed.torch_build() is None, reason="needs 
 CHECKS = [
     "python",
     *("packages-base", "packages-train", "packages-serve", "packages-demo", "packages-unsloth"),
+    "packages-report",
     *("home", "disk", "memory", "cpu", "gpu", "torch"),
     *STEPS,
     *("ollama", "systemd", "terminal"),

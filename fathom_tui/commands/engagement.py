@@ -7,13 +7,15 @@ from typing import Any
 
 from fathom_tui.commands.ledger import ledger
 from fathom_tui.commands.output import add_json_flag, console, narrate, print_json, printable
-from fathom_tui.errors import ExitCode
+from fathom_tui.errors import ExitCode, UsageError
 from fathom_tui.store import EngagementRow, RunRow, Store
+from fathom_tui.workload import Workload
 
 EPILOG = """\
 examples:
   fathom engagement create "Acme triage" --data tickets.csv --input text --output category
   fathom engagement create "Acme triage" --config acme.toml
+  fathom engagement create "Acme" --advice-only
   fathom engagement show acme-triage
 """
 CREATE_EPILOG = """\
@@ -46,6 +48,9 @@ def _add_create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what people call it")
     parser.add_argument("--slug", help="short name, if not the one made from NAME")
     parser.add_argument("--data", dest="dataset", metavar="FILE", help="CSV, JSON Lines or JSON")
+    parser.add_argument(
+        "--advice-only", action="store_true", help="no data yet: for workloads and reports"
+    )
     parser.add_argument("--test", metavar="FILE", help="a fixed test file, never trained on")
     parser.add_argument("--input", metavar="COLUMN", help="column of the message (text)")
     parser.add_argument("--output", metavar="COLUMN", help="column of the answer (label)")
@@ -74,12 +79,22 @@ def _create(store: Store, arguments: argparse.Namespace) -> int:
     name = check_name(arguments.name)
     settings = read_settings(arguments.config) if arguments.config else {}
     given = {flag: getattr(arguments, flag) for flag in _FLAGS}
-    config = configure(settings | {flag: v for flag, v in given.items() if v is not None})
+    settings |= {flag: value for flag, value in given.items() if value is not None}
+    if arguments.advice_only and settings:
+        raise UsageError(
+            f"--advice-only goes without data, and {', '.join(sorted(settings))} was given.",
+            fix="Leave one of them out.",
+        )
+    config = {} if arguments.advice_only else configure(settings)
     slug = store.create_engagement(name, config, arguments.slug)
     if arguments.json:
         print_json({"slug": slug, "name": name, "config": config})
     else:
-        narrate(f"Engagement {slug} is there. Next: fathom run {slug}")
+        advise = f"fathom advise --tokens-per-day 2M --engagement {slug}"
+        narrate(
+            f"Engagement {slug} is there. "
+            f"Next: {advise if arguments.advice_only else f'fathom run {slug}'}"
+        )
     return ExitCode.DONE
 
 
@@ -111,7 +126,9 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_everything(store, row, runs, waivers))
     else:
-        _print_one(row, runs, waivers, store.test_openings(row.slug))
+        from fathom_tui.store.workloads import workloads
+
+        _print_one(row, runs, waivers, store.test_openings(row.slug), workloads(store, row.slug))
     return ExitCode.DONE
 
 
@@ -130,7 +147,11 @@ def _everything(
 
 
 def _print_one(
-    row: EngagementRow, runs: list[RunRow], waivers: list[dict[str, Any]], openings: int
+    row: EngagementRow,
+    runs: list[RunRow],
+    waivers: list[dict[str, Any]],
+    openings: int,
+    kept: list[Workload],
 ) -> None:
     from rich.table import Table
 
@@ -138,6 +159,9 @@ def _print_one(
     table.add_row("Engagement", f"{printable(row.name)} ({row.slug}), since {row.created_at[:10]}")
     for name, value in row.config.items():
         table.add_row(name, printable(_setting(value)))
+    for workload in kept:
+        volume = f"{workload.tokens_per_day:,.0f} tokens/day"
+        table.add_row("workload", printable(f"{workload.name}: {volume}"))
     table.add_row("test split opened", f"{openings} times")
     for waiver in waivers:
         said = f"{waiver['gate']} of {waiver['run']}, by {waiver['by']}: {waiver['reason']}"
@@ -145,8 +169,10 @@ def _print_one(
     for run in runs:
         table.add_row("run", f"{run.id} {run.state}, {run.created_at[:16].replace('T', ' ')} UTC")
     console().print(table)
-    if not runs:
+    if not runs and row.config:
         narrate(f"No run yet. Next: fathom run {row.slug}")
+    elif not runs:
+        narrate(f"It has no data, so nothing can run. Next: fathom advise --engagement {row.slug}")
 
 
 def _setting(value: object) -> str:

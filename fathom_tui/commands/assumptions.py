@@ -1,0 +1,124 @@
+"""The flags that several advisor commands share, and the setting they make."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fathom_tui.catalog import BOOK, CURRENT
+from fathom_tui.errors import UsageError
+
+if TYPE_CHECKING:
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.currency import Currency
+    from fathom_tui.setting import Setting
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what a workload is judged against."""
+    group = parser.add_argument_group("compared with")
+    group.add_argument("--against", metavar="MODEL", help="an API model (claude-sonnet-4)")
+    group.add_argument(
+        "--snapshot",
+        choices=(BOOK, CURRENT),
+        default=BOOK,
+        help="prices as the book has them (the default), or the newest that are installed",
+    )
+    group.add_argument("--gpu", metavar="ID", help="the device bought (rtx-4090-x2)")
+    group.add_argument("--gpu-price", metavar="GBP", help="what it costs, all cards together")
+    group.add_argument(
+        "--assume",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="change an assumption, for example operations_gbp=0; may be repeated",
+    )
+    group.add_argument(
+        "--currency", default="gbp", metavar="CODE", help="of the sums shown: gbp, usd or eur"
+    )
+    group.add_argument("--usd-per-gbp", metavar="RATE", help="dollars a pound buys (1.25)")
+    group.add_argument("--eur-per-gbp", metavar="RATE", help="euros a pound buys (none stated)")
+
+
+def read_catalog(arguments: argparse.Namespace) -> "Catalog":
+    """Return the catalog with the user's own rows, at the snapshot of prices asked for."""
+    from dataclasses import replace
+
+    from fathom_tui.catalog import load
+    from fathom_tui.sources import overlay
+    from fathom_tui.store.paths import Home
+
+    home = Home.from_env()
+    catalog = load(overlay.read(home.config))
+    if arguments.snapshot == CURRENT:
+        from fathom_tui.sources.prices import current_prices
+
+        own = tuple(row for row in catalog.prices if row.snapshot != BOOK)
+        catalog = replace(catalog, prices=(*own, *current_prices(home.cache)))
+    return catalog
+
+
+def make_setting(
+    arguments: argparse.Namespace, catalog: "Catalog", *, input_share: float
+) -> "Setting":
+    """Return the setting that the flags describe.
+
+    Raises:
+        UsageError: A name is unknown, or a value is no number or out of range.
+    """
+    from datetime import date
+
+    from fathom_tui import setting
+
+    return setting.setting(
+        catalog,
+        input_share=input_share,
+        against=arguments.against or setting.REFERENCE_API,
+        gpu=arguments.gpu or setting.REFERENCE_MACHINE,
+        gpu_price_gbp=_optional("--gpu-price", arguments.gpu_price),
+        assumptions=read_assumptions(arguments),
+        today=date.today(),
+    )
+
+
+def read_assumptions(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return what `--assume` and `--usd-per-gbp` change.
+
+    Raises:
+        UsageError: Not NAME=VALUE, or no such assumption.
+    """
+    from difflib import get_close_matches
+
+    from fathom_tui.economics import Market
+    from fathom_tui.quantities import parse_quantity
+
+    known = tuple(Market.__dataclass_fields__)
+    found = {}
+    for text in arguments.assume:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.3)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise UsageError(
+                f"--assume {text[:60]} is not an assumption with a value.",
+                fix=f"{hint}Known: {', '.join(known)}.",
+            )
+        found[name] = parse_quantity(value, name=name, low=0)
+    rate = _optional("--usd-per-gbp", arguments.usd_per_gbp)
+    return found if rate is None else {**found, "usd_per_gbp": rate}
+
+
+def chosen_currency(arguments: argparse.Namespace, setting: "Setting") -> "Currency":
+    """Return the currency that sums are shown in."""
+    from fathom_tui.currency import currency
+
+    return currency(
+        arguments.currency,
+        usd_per_gbp=setting.market.usd_per_gbp,
+        eur_per_gbp=_optional("--eur-per-gbp", arguments.eur_per_gbp),
+    )
+
+
+def _optional(flag: str, text: str | None) -> float | None:
+    from fathom_tui.quantities import parse_quantity
+
+    return None if text is None else parse_quantity(text, name=flag, above=0)

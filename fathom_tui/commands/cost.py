@@ -1,0 +1,245 @@
+"""`fathom cost`: when a machine of one's own has paid for itself, against any API."""
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fathom_tui.commands.assumptions import add_setting_flags, make_setting, read_catalog
+from fathom_tui.commands.output import add_json_flag, console, print_json, printable
+from fathom_tui.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fathom_tui.break_even import BreakEven, Case
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.economics import Crossover
+    from fathom_tui.figures import Figure
+    from fathom_tui.setting import Setting
+
+EPILOG = """\
+Two ways to ask:
+  --queries-per-day N   the guide's break-even calculator: 2,000 input and 500 output tokens a
+                        request at $10 and $30 per 1M, $4,000 GPU, $1,500 server, $200 training,
+                        40 h of data work at $100, $30 of electricity a month
+  --tokens-per-day N    the book's comparison: 80 % input, Claude Sonnet 4, 2 x RTX 4090
+--against MODEL replaces the prices only.
+
+--json prints {"api_month_usd", "local_month_usd", "upfront_usd", "break_even_months",
+  "year_1_savings_usd", "year_3_savings_usd", "crossover_tokens_per_day",
+  "crossover_within_capacity", "capacity_tokens_per_day", "crossovers", "assumptions"}; each a
+figure {"value", "unit", "kind", "source", "as_of"}. local_month_usd is the running cost: what was
+paid at the start is in upfront_usd. The crossover spreads it over the months of use.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the volume and what it is compared with."""
+    parser.epilog = EPILOG
+    volume = parser.add_mutually_exclusive_group(required=True)
+    volume.add_argument("--queries-per-day", metavar="N", help="requests: 1000, 10k")
+    volume.add_argument("--tokens-per-day", metavar="N", help="input and output: 8M")
+    parser.add_argument("--input-share", metavar="F", help="0 to 1, with --tokens-per-day (0.8)")
+    add_setting_flags(parser)
+    add_json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer in the terms that were asked for."""
+    catalog = read_catalog(arguments)
+    share = _input_share(arguments)
+    setting = make_setting(arguments, catalog, input_share=share)
+    if arguments.queries_per_day is not None:
+        case, known = _queries(arguments, catalog, setting)
+        crossing = None
+    else:
+        case, crossing, known = _tokens(arguments, catalog, setting, share)
+    from fathom_tui.break_even import break_even
+
+    answer = break_even(case)
+    figures = _figures(answer, crossing, setting)
+    if arguments.json:
+        print_json(_json(figures, crossing, setting, share, known))
+    else:
+        _print(figures, answer, crossing, setting, share, known)
+    return ExitCode.DONE
+
+
+def _input_share(arguments: argparse.Namespace) -> float:
+    from fathom_tui.quantities import parse_share
+
+    if arguments.input_share is None:
+        return 0.8
+    if arguments.queries_per_day is not None:
+        raise UsageError(
+            "--input-share goes with --tokens-per-day; a request has its own two token counts.",
+            fix="Leave it out, or ask with --tokens-per-day.",
+        )
+    return parse_share(arguments.input_share, name="--input-share")
+
+
+def _queries(
+    arguments: argparse.Namespace, catalog: "Catalog", setting: "Setting"
+) -> "tuple[Case, dict[str, Figure]]":
+    from fathom_tui.break_even import ASSUMED, band, case_of_queries
+    from fathom_tui.quantities import parse_quantity
+
+    queries = parse_quantity(
+        arguments.queries_per_day, name="--queries-per-day", above=0, high=1e12
+    )
+    known = {}
+    for name, row in ASSUMED.items():
+        assumption = catalog.assumption(row)
+        known[name] = assumption.figure("value", assumption.unit)
+    values = {name: float(figure.value or 0.0) for name, figure in known.items()}
+    if arguments.against:
+        price = setting.price
+        values |= {"input_usd": price.input_usd, "output_usd": price.output_usd}
+        known["input_usd"] = price.figure("input_usd", "USD per 1M tokens")
+        known["output_usd"] = price.figure("output_usd", "USD per 1M tokens")
+    case = case_of_queries(queries, values)
+    if not arguments.json:
+        console().print(f"{queries:,.0f} requests a day: {band(queries)}.")
+    return case, known
+
+
+def _tokens(
+    arguments: argparse.Namespace, catalog: "Catalog", setting: "Setting", share: float
+) -> "tuple[Case, Crossover | None, dict[str, Figure]]":
+    from fathom_tui.break_even import Case
+    from fathom_tui.economics import blended_usd, capacity, crossover, local_cost
+    from fathom_tui.quantities import parse_quantity
+    from fathom_tui.setting import assumptions
+    from fathom_tui.workload import MOST_TOKENS
+
+    tokens = parse_quantity(
+        arguments.tokens_per_day, name="--tokens-per-day", above=0, high=MOST_TOKENS
+    )
+    market, machine = setting.market, setting.machine
+    usd = blended_usd(setting.price, share)
+    terms = local_cost(machine, market)
+    running = terms.electricity + terms.operations
+    case = Case(
+        api_usd_per_day=tokens / 1e6 * usd,
+        upfront_usd=machine.price_gbp * market.usd_per_gbp,
+        local_usd_per_month=running * market.usd_per_gbp,
+    )
+    crossing = crossover(terms.machine, usd, market, capacity=capacity(machine))
+    return case, crossing, assumptions(setting, catalog)
+
+
+def _figures(
+    answer: "BreakEven", crossing: "Crossover | None", setting: "Setting"
+) -> "dict[str, Figure]":
+    from fathom_tui.figures import Figure, Kind
+
+    def computed(value: float | None, unit: str, source: str) -> Figure:
+        return Figure(
+            value=None if value is None else round(value, 4),
+            unit=unit,
+            kind=Kind.COMPUTED,
+            source=source,
+            as_of=setting.price.origin.as_of,
+        )
+
+    return {
+        "api_month_usd": computed(answer.api_month, "USD/month", "a day x 30"),
+        "local_month_usd": computed(answer.local_month, "USD/month", "running cost"),
+        "upfront_usd": computed(answer.upfront, "USD", "paid at the start"),
+        "break_even_months": computed(answer.months, "months", "upfront / (API - local) a month"),
+        "year_1_savings_usd": computed(answer.year_1, "USD", "365 days - upfront - 12 months"),
+        "year_3_savings_usd": computed(
+            answer.year_3, "USD", "3 x (365 days - 12 months) - upfront"
+        ),
+        "crossover_tokens_per_day": computed(
+            None if crossing is None else round(crossing.tokens_per_day),
+            "tokens/day",
+            "the machine's cost a month, purchase spread over its months, against the API",
+        ),
+    }
+
+
+def _json(
+    figures: "Mapping[str, Figure]",
+    crossing: "Crossover | None",
+    setting: "Setting",
+    share: float,
+    known: "Mapping[str, Figure]",
+) -> dict[str, object]:
+    found: dict[str, object] = {name: figure.to_json() for name, figure in figures.items()}
+    if crossing is None:
+        found["crossover_tokens_per_day"] = None
+    found["crossover_within_capacity"] = None if crossing is None else crossing.reachable
+    found["capacity_tokens_per_day"] = None if crossing is None else crossing.capacity
+    found["crossovers"] = [
+        {
+            "local_month_gbp": quoted.fixed_gbp,
+            "tokens_per_day": round(quoted.tokens_per_day),
+            "within_capacity": quoted.reachable,
+        }
+        for quoted in (_quoted(setting, share) if crossing is not None else ())
+    ]
+    found["assumptions"] = {name: figure.to_json() for name, figure in known.items()}
+    return found
+
+
+def _quoted(setting: "Setting", share: float) -> "list[Crossover]":
+    from fathom_tui.advice import QUOTED_LOCAL_GBP
+    from fathom_tui.economics import blended_usd, capacity, crossover
+
+    usd, limit = blended_usd(setting.price, share), capacity(setting.machine)
+    found = (crossover(sum_, usd, setting.market, capacity=limit) for sum_ in QUOTED_LOCAL_GBP)
+    return [crossing for crossing in found if crossing is not None]
+
+
+_NAMES = {
+    "api_month_usd": "API, a month",
+    "local_month_usd": "local, running, a month",
+    "upfront_usd": "paid at the start",
+    "break_even_months": "paid back after",
+    "year_1_savings_usd": "saved in the first year",
+    "year_3_savings_usd": "saved in three years",
+    "crossover_tokens_per_day": "crossover",
+}
+
+
+def _print(
+    figures: "Mapping[str, Figure]",
+    answer: "BreakEven",
+    crossing: "Crossover | None",
+    setting: "Setting",
+    share: float,
+    known: "Mapping[str, Figure]",
+) -> None:
+    say = console().print
+    for name, figure in figures.items():
+        if name == "crossover_tokens_per_day":
+            if crossing is not None:
+                say(f"{_NAMES[name]:<24} {crossing.sentence()}")
+        elif name == "break_even_months" and answer.months is None:
+            say(f"{_NAMES[name]:<24} never: the API costs less each month")
+        else:
+            say(f"{_NAMES[name]:<24} {_amount(figure)}")
+    if crossing is not None:
+        for quoted in _quoted(setting, share):
+            say(f"{'':<24} at £{quoted.fixed_gbp:,.0f} a month: {quoted.sentence()}")
+    say("")
+    say(_assumed(known))
+
+
+def _assumed(known: "Mapping[str, Figure]") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for title in ("Assumption", "Value", "Where from"):
+        table.add_column(title, no_wrap=title != "Where from", overflow="fold")
+    for name, figure in known.items():
+        table.add_row(name, str(figure), printable(f"{figure.source}, {figure.as_of}"))
+    return table
+
+
+def _amount(figure: "Figure") -> str:
+    if figure.unit.startswith("USD"):
+        value = figure.value or 0.0
+        return f"{'-' if value < 0 else ''}${abs(value):,.0f}"
+    return f"{figure.value:,.1f} {figure.unit}"

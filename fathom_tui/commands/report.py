@@ -1,0 +1,252 @@
+"""`fathom report`: the memo, the email paragraph and the audit summary of an engagement."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fathom_tui.commands.assumptions import (
+    add_setting_flags,
+    chosen_currency,
+    make_setting,
+    read_catalog,
+)
+from fathom_tui.commands.ledger import ledger
+from fathom_tui.commands.output import add_json_flag, narrate, print_json
+from fathom_tui.errors import EnvironmentProblem, ExitCode, UsageError
+from fathom_tui.store import Store
+
+if TYPE_CHECKING:
+    from fathom_tui.reports.audit import Evidence, Trial
+    from fathom_tui.reports.document import Document, Note
+    from fathom_tui.reports.subject import Subject
+
+EPILOG = """\
+examples:
+  fathom report memo acme-triage --format pdf --out memo.pdf
+  fathom report email acme-triage
+  fathom report audit acme-triage --format html --out audit.html --snapshot current
+
+The workloads are those kept by: fathom advise --tokens-per-day 2M --engagement ENGAGEMENT
+With --out and Markdown the charts are written beside the file, as SVG.
+
+--json prints one object:
+  {"report": "memo|email|audit", "engagement", "date", "format", "file": path or null,
+   "text": the report, or null where it went to a file,
+   "footnotes": [{"number", "text", "kind", "source", "as_of"}],
+   "workloads": [what `fathom advise --json` prints, ...]}
+"""
+FORMATS = {
+    "memo": ("md", "html", "pdf"),
+    "email": ("md", "html"),
+    "audit": ("md", "html", "pdf"),
+}
+_ABOUT = {
+    "memo": "one page: situation, three options, recommendation, risk",
+    "email": "one paragraph",
+    "audit": "every verdict, assumption, run and waiver",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the three reports."""
+    parser.epilog = EPILOG
+    kinds = parser.add_subparsers(dest="report", required=True, metavar="REPORT")
+    for kind, formats in FORMATS.items():
+        child = kinds.add_parser(kind, help=_ABOUT[kind], allow_abbrev=False)
+        child.add_argument("engagement", metavar="ENGAGEMENT", help="its short name")
+        child.add_argument("--format", choices=formats, default="md", help="md unless given")
+        child.add_argument("--out", type=Path, metavar="FILE", help="write there, not to stdout")
+        add_setting_flags(child)
+        add_json_flag(child)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Gather what the ledger has, write the report, and say where it is."""
+    _check_output(arguments)
+    with ledger() as store:
+        subject = _subject(store, arguments)
+        document = _document(store, subject, arguments)
+    text = None if arguments.out else _rendered(document, subject, arguments)
+    if arguments.out:
+        _write(document, subject, arguments)
+        narrate(f"Written: {arguments.out}")
+    if arguments.json:
+        print_json(_to_json(document, subject, arguments, text))
+    elif text is not None:
+        print(text, end="")
+    return ExitCode.DONE
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    if arguments.format == "pdf" and arguments.out is None:
+        raise UsageError(
+            "A PDF goes to a file, and none was named.",
+            fix=f"Add --out {arguments.engagement}-{arguments.report}.pdf",
+        )
+    if arguments.out is None:
+        return
+    if arguments.format == "md" and arguments.out.suffix == ".svg":
+        raise UsageError(
+            f"{arguments.out} is where a chart of the report would go.",
+            fix=f"Name it {arguments.out.with_suffix('.md')}",
+        )
+    if not arguments.out.absolute().parent.is_dir():
+        raise UsageError(
+            f"There is no directory {arguments.out.absolute().parent}.", fix="Make it first."
+        )
+    if arguments.out.is_dir():
+        raise UsageError(f"{arguments.out} is a directory.", fix="Name a file in it.")
+
+
+def _subject(store: Store, arguments: argparse.Namespace) -> "Subject":
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from fathom_tui.advice import advise
+    from fathom_tui.reports.subject import Subject, check_subject, used_assumptions
+    from fathom_tui.store.workloads import workloads
+
+    row = store.engagement(arguments.engagement)
+    catalog = read_catalog(arguments)
+    kept = workloads(store, row.slug)
+    # The report itself says that prices are old, in words for its reader: today stays out of it.
+    settings = [
+        replace(make_setting(arguments, catalog, input_share=each.input_share), today=None)
+        for each in kept
+    ]
+    advices = tuple(advise(each, setting) for each, setting in zip(kept, settings, strict=True))
+    check_subject(advices, row.slug)
+    date = datetime.now(UTC).date().isoformat()
+    setting = advices[0].setting
+    return Subject(
+        name=row.name,
+        slug=row.slug,
+        date=date,
+        advices=advices,
+        currency=chosen_currency(arguments, setting),
+        assumptions=used_assumptions(catalog, setting, date),
+        tuning=next((row for row in catalog.services if row.id == "fine-tuning"), None),
+    )
+
+
+def _document(store: Store, subject: "Subject", arguments: argparse.Namespace) -> "Document":
+    if arguments.report == "memo":
+        from fathom_tui.reports.memo import memo
+
+        return memo(subject)
+    if arguments.report == "email":
+        from fathom_tui.reports.email import email
+
+        return email(subject)
+    from fathom_tui.reports.audit import audit
+
+    return audit(subject, _evidence(store, subject.slug))
+
+
+def _evidence(store: Store, slug: str) -> "Evidence":
+    from fathom_tui.reports.audit import Evidence, Waived
+
+    return Evidence(
+        trials=tuple(_trial(store, row.id) for row in store.runs(slug)),
+        waived=tuple(
+            Waived(
+                run=str(row["run"]),
+                gate=str(row["gate"]),
+                by=str(row["by"]),
+                reason=str(row["reason"]),
+                on=str(row["at"])[:10],
+            )
+            for row in store.waivers(slug)
+        ),
+        test_openings=store.test_openings(slug),
+    )
+
+
+def _trial(store: Store, run_id: str) -> "Trial":
+    from fathom_tui.reports.audit import Trial
+    from fathom_tui.summary import summary
+
+    found = summary(store.run_view(run_id), store.home.run(run_id))
+    return Trial(
+        run=run_id, state=found["state"], verdict=found["verdict"], headline=found["headline"]
+    )
+
+
+def _rendered(document: "Document", subject: "Subject", arguments: argparse.Namespace) -> str:
+    if arguments.format == "html":
+        from fathom_tui.reports.page import to_html
+
+        return to_html(document)
+    from fathom_tui.reports.markdown import to_markdown
+
+    return to_markdown(document)
+
+
+def _write(document: "Document", subject: "Subject", arguments: argparse.Namespace) -> None:
+    """Write the report, and what it shows, whole or not at all."""
+    for path, data in _files(document, subject, arguments).items():
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise EnvironmentProblem(
+                f"{path} cannot be written: {error.strerror}.", fix="Choose another --out."
+            ) from error
+
+
+def _files(
+    document: "Document", subject: "Subject", arguments: argparse.Namespace
+) -> dict[Path, bytes]:
+    out: Path = arguments.out
+    if arguments.format == "pdf":
+        from fathom_tui.reports.pdf import to_pdf
+
+        pages = 1 if arguments.report == "memo" else None
+        return {out: to_pdf(document, subject.date, pages=pages)}
+    if arguments.format == "html":
+        return {out: _rendered(document, subject, arguments).encode()}
+    return _markdown_files(document, out)
+
+
+def _markdown_files(document: "Document", out: Path) -> dict[Path, bytes]:
+    from urllib.parse import quote
+
+    from fathom_tui.reports.markdown import to_markdown
+
+    count = len(document.pictures)
+    names = [f"{out.stem}{f'-{n}' if count > 1 else ''}.svg" for n in range(1, count + 1)]
+    drawings = {
+        out.with_name(name): picture.svg.encode()
+        for name, picture in zip(names, document.pictures, strict=True)
+    }
+    places = {
+        picture.alt: quote(name) for name, picture in zip(names, document.pictures, strict=True)
+    }
+    return {**drawings, out: to_markdown(document, places).encode()}
+
+
+def _to_json(
+    document: "Document", subject: "Subject", arguments: argparse.Namespace, text: str | None
+) -> dict[str, Any]:
+    return {
+        "report": arguments.report,
+        "engagement": subject.slug,
+        "date": subject.date,
+        "format": arguments.format,
+        "file": str(arguments.out) if arguments.out else None,
+        "text": text,
+        "footnotes": [_footnote(number, note) for number, note in enumerate(document.notes, 1)],
+        "workloads": [advice.to_json(subject.currency) for advice in subject.advices],
+    }
+
+
+def _footnote(number: int, note: "Note") -> dict[str, Any]:
+    return {
+        "number": number,
+        "text": note.text,
+        "kind": note.kind.value,
+        "source": note.source,
+        "as_of": note.as_of,
+    }

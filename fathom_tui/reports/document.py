@@ -1,0 +1,159 @@
+"""A report before it has a format: blocks of text, tables and pictures, with numbered notes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fathom_tui.figures import Kind
+
+# Control characters, those that end a line or turn the writing direction, halves of characters
+# and the two that XML forbids.
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_SPACE = re.compile(r"\s*[\n\t\r]\s*")
+URL = re.compile(r"https?://[A-Za-z0-9./_~%?=&#:+@-]+[A-Za-z0-9/_~=#-]")
+"""A web address that can stand in any format as it is."""
+
+
+def plain(text: str) -> str:
+    """Return text on one line that every format can hold: what none can becomes a sign for it."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A footnote: where a number is from."""
+
+    text: str
+    source: str
+    as_of: str
+    """ISO date."""
+    kind: Kind
+
+    def sentence(self) -> str:
+        """Return the note as it is printed."""
+        return f"{self.text}. Source: {self.source}; as of {self.as_of}; {self.kind.value}."
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """Text that stands out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cite:
+    """The number of a note."""
+
+    note: Note
+
+
+Piece = str | Strong | Cite
+Text = tuple[Piece, ...]
+"""A line of text; no piece holds markup of any format."""
+
+
+class Tone(StrEnum):
+    """How a paragraph is set."""
+
+    PLAIN = "plain"
+    VERDICT = "verdict"
+    WARNING = "warning"
+    SMALL = "small"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """The title of a section."""
+
+    text: str
+    level: int = 2
+    """2 or 3; the document's title is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paragraph:
+    """A paragraph."""
+
+    text: Text
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """A list without numbers."""
+
+    items: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table; every row has as many cells as the header."""
+
+    header: tuple[Text, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    words: int = 1
+    """Columns from the left that hold words; the others hold numbers and stand at the right."""
+    wide: tuple[int, ...] = (0,)
+    """Columns that take the room that is left, where a format has to know."""
+    total: bool = False
+    """Whether the last row is the sum of the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawing."""
+
+    svg: str
+    alt: str
+    """What it shows, for people who do not see it."""
+    width: float = 0.92
+    """Share of the page's width, in print."""
+
+
+Block = Heading | Paragraph | Items | Table | Picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes in the order in which they are first cited; the first has number 1."""
+        cited = (piece.note for piece in self._pieces() if isinstance(piece, Cite))
+        return tuple(dict.fromkeys(cited))
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures in order."""
+        return tuple(block for block in self.blocks if isinstance(block, Picture))
+
+    def _pieces(self) -> Iterator[Piece]:
+        for block in self.blocks:
+            for text in _texts(block):
+                yield from text
+
+
+def _texts(block: Block) -> Iterator[Text]:
+    match block:
+        case Paragraph(text=text):
+            yield text
+        case Items(items=items):
+            yield from items
+        case Table(header=header, rows=rows):
+            yield from header
+            for row in rows:
+                yield from row
+
+
+def joined(parts: list[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))

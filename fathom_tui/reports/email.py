@@ -1,0 +1,77 @@
+"""The paragraph that goes into an email: the answer, the sums, and what would change it."""
+
+from fathom_tui.advice import Advice
+from fathom_tui.economics import Way, millions
+from fathom_tui.reports import together, wording
+from fathom_tui.reports.document import Document, Paragraph, joined
+from fathom_tui.reports.subject import Subject
+
+
+def email(subject: Subject) -> Document:
+    """Return the paragraph; its title is the email's subject line."""
+    price = subject.setting.price
+    sentences = [
+        *(_one(subject) if len(subject.advices) == 1 else _several(subject)),
+        f"The API prices are {price.name}'s of {wording.long_date(price.origin.as_of)} "
+        f"({price.origin.source}); the machine's operations, "
+        f"{subject.money(subject.setting.market.operations_gbp)} a month, are an assumption.",
+    ]
+    return Document(
+        title=f"{subject.name}: {_headline(subject)}",
+        subtitle=wording.long_date(subject.date),
+        blocks=(Paragraph(text=(" ".join(sentences),)),),
+    )
+
+
+def _headline(subject: Subject) -> str:
+    verdicts = [advice.ruling.verdict.value for advice in subject.advices]
+    ways = joined(list(dict.fromkeys(verdicts)))
+    tokens = sum(advice.workload.tokens_per_day for advice in subject.advices)
+    return f"{ways} for {millions(tokens)} tokens/day"
+
+
+def _one(subject: Subject) -> list[str]:
+    advice, costs = subject.main, subject.main.costs
+    sums = (
+        f"At {wording.volume(advice)}, {subject.setting.price.name} costs "
+        f"{subject.money(costs.cloud)} a month at list price, a hybrid "
+        f"{subject.money(costs.hybrid)} and {subject.setting.machine.name} alone "
+        f"{subject.money(costs.local)}"
+    )
+    if costs.compliance:
+        sums += (
+            f"; keeping the data in a cloud adds about {subject.money(costs.compliance)} for "
+            f"{wording.regulations(advice)}"
+        )
+    found = [
+        f"We recommend {advice.ruling.verdict.value}. {wording.verdict(advice)}",
+        f"{sums}.",
+        wording.cost_verdict(advice, subject),
+    ]
+    changes = wording.changes(advice, subject)
+    if changes:
+        found.append(f"What would change this: {changes[0]}.")
+    return found
+
+
+def _several(subject: Subject) -> list[str]:
+    advices = subject.advices
+    parts = [_short(advice) for advice in advices]
+    ways = [advice.ruling.verdict for advice in advices]
+    cloud = [Way.CLOUD] * len(advices)
+    return [
+        f"We recommend {joined(parts)}.",
+        f"Together that is {_month(subject, ways)} a month, against {_month(subject, cloud)} with "
+        "everything at the API.",
+    ]
+
+
+def _short(advice: Advice) -> str:
+    volume = millions(advice.workload.tokens_per_day)
+    text = f"{advice.ruling.verdict.value} for {advice.workload.name} ({volume} tokens/day"
+    return f"{text})" if advice.agrees else f"{text}; on cost {advice.costs.cheapest.value})"
+
+
+def _month(subject: Subject, ways: list[Way]) -> str:
+    found = together.month(subject.advices, ways) + together.compliance(subject.advices, ways)
+    return subject.money(found)

@@ -1,0 +1,108 @@
+"""A report as GitHub-flavoured Markdown."""
+
+import re
+from collections.abc import Mapping
+
+from fathom_tui.reports.document import (
+    URL,
+    Block,
+    Cite,
+    Document,
+    Heading,
+    Items,
+    Note,
+    Paragraph,
+    Picture,
+    Strong,
+    Table,
+    Text,
+    Tone,
+    plain,
+)
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&]")
+# What would begin a heading, a list or a rule at the start of a line.
+_OPENING = re.compile(r"^(?:(\d+)([.)])(?=\s|$)|()([#+=-]))")
+
+
+def to_markdown(document: Document, pictures: Mapping[str, str] | None = None) -> str:
+    """Return a report as Markdown.
+
+    Args:
+        document: The report.
+        pictures: Where the SVG of each picture was written, by its alternative text; a picture
+            without a place is shown as its text.
+    """
+    notes = document.notes
+    parts = [f"# {quoted(document.title)}", quoted(document.subtitle)]
+    parts += [_block(block, notes, pictures or {}) for block in document.blocks]
+    if notes:
+        parts.append(
+            "\n".join(f"[^{n}]: {quoted(note.sentence())}" for n, note in enumerate(notes, 1))
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def quoted(text: str) -> str:
+    """Return text on one line in which nothing is markup; web addresses become links."""
+    return _at_start(_escaped(text))
+
+
+def _at_start(line: str) -> str:
+    return _OPENING.sub(r"\g<1>\g<3>\\\2\4", line.strip())
+
+
+def _escaped(text: str) -> str:
+    clean = plain(text)
+    parts, end = [], 0
+    for found in URL.finditer(clean):
+        parts += [_SPECIAL.sub(r"\\\g<0>", clean[end : found.start()]), f"<{found[0]}>"]
+        end = found.end()
+    return "".join([*parts, _SPECIAL.sub(r"\\\g<0>", clean[end:])])
+
+
+def _block(block: Block, notes: tuple[Note, ...], pictures: Mapping[str, str]) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {quoted(block.text)}"
+        case Paragraph():
+            text = _line(block.text, notes)
+            return f"> {text}" if block.tone in (Tone.VERDICT, Tone.WARNING) else text
+        case Items():
+            return "\n".join(f"- {_line(item, notes)}" for item in block.items)
+        case Table():
+            return _table(block, notes)
+        case Picture():
+            place = pictures.get(block.alt)
+            alt = quoted(block.alt)
+            return f"![{alt}](<{place}>)" if place else f"*Chart: {alt}*"
+
+
+def _line(text: Text, notes: tuple[Note, ...]) -> str:
+    return _at_start(_cell(text, notes))
+
+
+def _cell(text: Text, notes: tuple[Note, ...]) -> str:
+    parts = []
+    for piece in text:
+        match piece:
+            case Strong(text=inner):
+                # Stars hold no space at their inner side.
+                said = _escaped(inner)
+                parts.append(f"**{said.strip()}**" + (" " if said.endswith(" ") else ""))
+            case Cite(note=note):
+                parts.append(f"[^{notes.index(note) + 1}]")
+            case _:
+                parts.append(_escaped(piece))
+    return "".join(parts).strip()
+
+
+def _table(table: Table, notes: tuple[Note, ...]) -> str:
+    rules = ["---" if column < table.words else "---:" for column in range(len(table.header))]
+    rows = [[_cell(cell, notes) for cell in row] for row in table.rows]
+    if table.total and rows:
+        rows[-1] = [
+            cell if not cell or cell.startswith("**") else f"**{cell}**" for cell in rows[-1]
+        ]
+    lines = [[_cell(cell, notes) for cell in table.header], rules, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,223 @@
+"""The one-page memo to whoever pays: situation, three options, recommendation, risk.
+
+Source of the structure: book, ch. 1 (April 2026).
+"""
+
+from collections.abc import Sequence
+
+from fathom_tui.advice import Advice
+from fathom_tui.economics import Way, millions
+from fathom_tui.reports import together, wording
+from fathom_tui.reports.chart import crossover_chart, description
+from fathom_tui.reports.document import (
+    Block,
+    Cite,
+    Document,
+    Heading,
+    Items,
+    Paragraph,
+    Picture,
+    Piece,
+    Strong,
+    Table,
+    Text,
+    Tone,
+    joined,
+)
+from fathom_tui.reports.options import options
+from fathom_tui.reports.risk import risk
+from fathom_tui.reports.subject import Subject
+
+
+def memo(subject: Subject) -> Document:
+    """Return the memo of an engagement; up to four workloads fit on one A4 page."""
+    blocks: list[Block] = [
+        Paragraph(text=_bottom_line(subject), tone=Tone.VERDICT),
+        Heading(text="Situation"),
+        *_situation(subject),
+        Heading(text="Three options"),
+        *options(subject),
+        _picture(subject),
+        Heading(text="Recommendation"),
+        *_recommendation(subject),
+        Heading(text="Risk"),
+        *risk(subject),
+    ]
+    return Document(
+        title=f"{subject.name}: cloud, hybrid or local?",
+        subtitle=f"Memo · {wording.long_date(subject.date)} · figures in "
+        f"{subject.currency.unit}, at today's volume unless said otherwise",
+        blocks=tuple(blocks),
+    )
+
+
+def _bottom_line(subject: Subject) -> Text:
+    if len(subject.advices) == 1:
+        advice = subject.main
+        label = advice.ruling.verdict.value.capitalize()
+        return (
+            Strong(f"Recommended: {label}. "),
+            f"{wording.verdict(advice)} {wording.cost_verdict(advice, subject)}",
+        )
+    return (Strong(f"Recommended: {_split(subject.advices)}. "), _together_line(subject))
+
+
+def _split(advices: Sequence[Advice]) -> str:
+    """Return `local for triage, cloud for digest`."""
+    parts = []
+    for way in Way:
+        names = [a.workload.name for a in advices if a.ruling.verdict is way]
+        if names:
+            parts.append(f"{way.value} for {joined(names)}")
+    return "; ".join(parts)
+
+
+def _together_line(subject: Subject) -> str:
+    advices = subject.advices
+    ways = [advice.ruling.verdict for advice in advices]
+    sum_ = together.month(advices, ways) + together.compliance(advices, ways)
+    cloud = [Way.CLOUD] * len(advices)
+    bill = together.month(advices, cloud) + together.compliance(advices, cloud)
+    kept = ", compliance included" if together.compliance(advices, cloud) else ""
+    text = (
+        f"That is {subject.money(sum_)} a month for all of them, against {subject.money(bill)} "
+        f"with every one at the API{kept}."
+    )
+    apart = [advice.workload.name for advice in advices if not advice.agrees]
+    if apart:
+        text += f" Rule and costs disagree on {joined(apart)}; see the table."
+    return text
+
+
+def _situation(subject: Subject) -> list[Block]:
+    if len(subject.advices) > 1:
+        return [Paragraph(text=_several(subject)), _workloads(subject)]
+    advice = subject.main
+    costs, price = advice.costs, advice.setting.price
+    under = wording.regulations(advice)
+    text: list[Piece] = [
+        f"The workload “{advice.workload.name}” takes {wording.volume(advice)}; "
+        + (f"the data falls under {under}. " if under else "no regulation applies. "),
+        "At list price ",
+        f"{price.name} costs ",
+        Strong(f"{subject.money(costs.cloud)} a month"),
+        Cite(wording.api_note(price, advice)),
+        "; the cheapest API in the table, ",
+        f"{advice.cheapest.price.name}, would be {subject.money(advice.cheapest.month)}",
+        Cite(wording.api_note(advice.cheapest.price, advice)),
+        " if its answers are good enough.",
+    ]
+    if costs.compliance:
+        text += [
+            " Keeping regulated data in a cloud adds ",
+            Strong(f"{subject.money(costs.compliance)} a month"),
+            " that a local machine saves",
+            Cite(wording.compliance_note(subject)),
+            ".",
+        ]
+    return [Paragraph(text=tuple(text))]
+
+
+def _several(subject: Subject) -> Text:
+    advice = subject.main
+    price, other = advice.setting.price, advice.cheapest.price
+    regulated = any(each.costs.compliance for each in subject.advices)
+    text: list[Piece] = [
+        f"{len(subject.advices)} workloads, each against {price.name}",
+        Cite(wording.api_note(price, advice)),
+        " and one machine that serves them all. The cheapest API in the table is ",
+        other.name,
+        Cite(wording.api_note(other, advice)),
+        ".",
+    ]
+    if regulated:
+        money = subject.money(max(each.costs.compliance for each in subject.advices))
+        text += [
+            f" Keeping regulated data in a cloud adds {money} a month, once",
+            Cite(wording.compliance_note(subject)),
+            ".",
+        ]
+    return tuple(text)
+
+
+def _workloads(subject: Subject) -> Table:
+    header = (
+        "Workload", "Rule", "Costs say", "Tokens/day", "API", "Hybrid", "Local", "Cheapest API",
+    )  # fmt: skip
+    rows = [_workload(advice, subject) for advice in subject.advices]
+    count, advices = len(subject.advices), subject.advices
+    tokens = sum(advice.workload.tokens_per_day for advice in advices)
+    total = (
+        *("All together", "", "", millions(tokens)),
+        *(subject.money(together.month(advices, [way] * count)) for way in Way),
+        subject.money(sum(advice.cheapest.month for advice in advices)),
+    )
+    return Table(
+        header=tuple((name,) for name in header),
+        rows=tuple(tuple((cell,) for cell in row) for row in (*rows, total)),
+        words=3,
+        total=True,
+    )
+
+
+def _workload(advice: Advice, subject: Subject) -> tuple[str, ...]:
+    costs, rule = advice.costs, advice.ruling.rule
+    under = wording.regulations(advice)
+    sums = (costs.cloud_optimised, costs.hybrid, costs.local, advice.cheapest.month)
+    return (
+        advice.workload.name + (f" ({under})" if under else ""),
+        f"{rule.number}: {advice.ruling.verdict.value}",
+        costs.cheapest.value + ("" if advice.agrees else " ≠"),
+        millions(advice.workload.tokens_per_day),
+        *(subject.money(value) for value in sums),
+    )
+
+
+def _picture(subject: Subject) -> Picture:
+    advice = subject.main
+    return Picture(
+        svg=crossover_chart(advice, subject.currency),
+        alt=f"{advice.workload.name}: {description(advice, subject.currency)}",
+        width=0.92 if len(subject.advices) == 1 else 0.72,
+    )
+
+
+def _recommendation(subject: Subject) -> list[Block]:
+    if len(subject.advices) == 1:
+        advice = subject.main
+        found = [Paragraph(text=_reasons(advice, subject))]
+        changing = [wording.sentence(text) for text in wording.changes(advice, subject)]
+        return [*found, Items(items=tuple((text,) for text in changing))] if changing else [*found]
+    items: list[Text] = [
+        (
+            Strong(f"{advice.workload.name}: {advice.ruling.verdict.value}. "),
+            _short(advice, subject),
+        )
+        for advice in subject.advices
+    ]
+    return [Items(items=tuple(items))]
+
+
+def _short(advice: Advice, subject: Subject) -> str:
+    text = wording.verdict(advice) if advice.agrees else advice.disagreement(subject.currency)
+    months = advice.ruling.growth_months
+    return f"{text} Growth changes the rule's verdict in {months:.1f} months." if months else text
+
+
+def _reasons(advice: Advice, subject: Subject) -> Text:
+    rule = advice.ruling
+    pieces: list[Piece] = [
+        f"Rule {rule.rule.number} says ",
+        Strong(rule.verdict.value),
+        Cite(wording.rules_note()),
+        "; the costs say ",
+        Strong(advice.costs.cheapest.value),
+        f". Confidence: {wording.confidence(advice)}. ",
+    ]
+    if crossings := wording.crossings(advice):
+        pieces.append(f"{crossings} ")
+    label, why = advice.ownership
+    pieces.append(f"Own or rent (rule 6): {label}; {why}. ")
+    if wording.changes(advice, subject):
+        pieces.append("What would change the answer:")
+    return tuple(pieces)

@@ -1,0 +1,203 @@
+"""Sentences and footnotes that memo, email and audit share."""
+
+from datetime import date as day
+
+from fathom_tui.advice import Advice
+from fathom_tui.catalog import ApiPrice, Origin, stale
+from fathom_tui.economics import Crossover, Way, blended_usd, millions
+from fathom_tui.figures import Kind
+from fathom_tui.reports.document import Note, joined
+from fathom_tui.reports.subject import Subject, note
+
+BOOK = Origin(source="book, ch. 1 (April 2026)", as_of="2026-04-01", kind=Kind.COMMUNITY)
+NAMES = {Way.CLOUD: "cloud API", Way.HYBRID: "hybrid", Way.LOCAL: "local machine"}
+
+
+def long_date(iso: str) -> str:
+    """Return 22 November 2026."""
+    found = day.fromisoformat(iso)
+    return f"{found.day} {found:%B %Y}"
+
+
+def regulations(advice: Advice) -> str:
+    """Return GDPR and FCA; empty where none applies."""
+    return joined([name.upper() for name in advice.workload.regulations])
+
+
+def volume(advice: Advice) -> str:
+    """Return the workload's tokens a day, mix and growth."""
+    workload = advice.workload
+    text = f"{millions(workload.tokens_per_day)} tokens/day ({workload.input_share:.0%} input)"
+    if workload.growth:
+        way = "growing" if workload.growth > 0 else "shrinking"
+        text += f", {way} {abs(workload.growth):.0%} a month"
+    return text
+
+
+def verdict(advice: Advice) -> str:
+    """Return the recommendation in a sentence; regulated data is local, whatever it costs."""
+    rule = advice.ruling.rule
+    if not advice.workload.regulated:
+        return f"{rule.aloud} (Rule {rule.number}: {_lower(rule.title)}.)"
+    if advice.workload.personal:
+        room = "A hybrid is open only to data that is not personal."
+    else:
+        room = "As the data is not personal, a hybrid is open to it as well."
+    return (
+        f"The data falls under {regulations(advice)}, so a model on a machine of our own is what "
+        f"we can defend (rule {rule.number}). {room}"
+    )
+
+
+def cost_verdict(advice: Advice, subject: Subject) -> str:
+    """Say whether the costs agree with the rule, and why not where they do not."""
+    if advice.agrees:
+        way = advice.costs.cheapest
+        sum_ = subject.money(advice.costs.compared[way])
+        return f"The costs agree: {way.value} is the cheapest way, at {sum_} a month."
+    return f"The costs disagree. {advice.disagreement(subject.currency)}"
+
+
+def confidence(advice: Advice) -> str:
+    """Return `firm (no volume changes it)`."""
+    word, _, why = advice.ruling.confidence.partition(": ")
+    return f"{word} ({why})" if why else word
+
+
+def changes(advice: Advice, subject: Subject) -> list[str]:
+    """Say what would change the answer, the nearest first."""
+    ruling, found = advice.ruling, []
+    if ruling.growth_months is not None and ruling.growth_verdict is not None:
+        found.append(
+            f"in {ruling.growth_months:.1f} months, at {advice.workload.growth:.0%} growth a "
+            f"month, the rule's verdict becomes {ruling.growth_verdict.value}"
+        )
+    if advice.cost_months:
+        edge = next(e for e in advice.edges if e.tokens_per_day > advice.workload.tokens_per_day)
+        found.append(
+            f"in {advice.cost_months:.1f} months the same growth makes {edge.above.value} the "
+            f"cheapest way, at {millions(edge.tokens_per_day)} tokens/day"
+        )
+    found += [f"{flip.sentence()} the rule says {flip.verdict.value}" for flip in ruling.flips]
+    if not advice.cost_months:
+        found += [
+            f"on cost, {edge.above.value} is the cheapest way above "
+            f"{millions(edge.tokens_per_day)} tokens/day"
+            for edge in advice.edges
+        ]
+    return found
+
+
+def api_note(price: ApiPrice, advice: Advice) -> Note:
+    """Return where an API's price is from."""
+    blended = blended_usd(price, advice.workload.input_share)
+    pound = _usd(advice.setting.market.usd_per_gbp)
+    return note(
+        f"{price.name}: {_usd(price.input_usd)} per 1M input and {_usd(price.output_usd)} per 1M "
+        f"output tokens, {_usd(blended)} at this mix; £1 = {pound}",
+        price.origin,
+    )
+
+
+def _usd(value: float) -> str:
+    return f"${value:.2f}" if round(value, 2) == round(value, 4) else f"${value:.4g}"
+
+
+def beats(found: Crossover, name: str, capacity: float | None) -> str:
+    """Say from which volume the machine costs less than an API, if it can answer that much."""
+    if found.reachable is False:
+        return (
+            f"cheaper than {name} at no volume that it can answer (the sums cross at "
+            f"{millions(found.tokens_per_day)}, it answers {millions(capacity or 0)})"
+        )
+    return f"cheaper than {name} from {millions(found.tokens_per_day)} tokens/day"
+
+
+def crossings(advice: Advice) -> str:
+    """Say where the machine beats the API compared with, and the cheapest one."""
+    pairs = [
+        (advice.crossover, advice.setting.price),
+        (advice.cheapest.crossover, advice.cheapest.price),
+    ]
+    parts = [
+        beats(found, price.name, advice.capacity) for found, price in pairs if found is not None
+    ]
+    if not parts:
+        return ""
+    return f"The machine{untuned(advice)} is {joined(list(dict.fromkeys(parts)))}."
+
+
+def untuned(advice: Advice) -> str:
+    """Return what a crossover of the machine leaves out."""
+    return " without a fine-tune" if advice.costs.local_terms.tuning else ""
+
+
+def machine_notes(subject: Subject) -> tuple[Note, ...]:
+    """Return where the machine's price, its electricity and its operations are from."""
+    machine, market = subject.setting.machine, subject.setting.market
+    terms, used = subject.main.costs.local_terms, subject.assumptions
+    operations = used["operations_gbp"]
+    span = (
+        f" (range {subject.money(operations.low)} to {subject.money(operations.high)})"
+        if operations.low is not None and operations.high is not None
+        else ""
+    )
+    return (
+        subject.note(
+            "machine_price_gbp",
+            f"{machine.name}: {subject.money(machine.price_gbp)} over {market.months:g} months, "
+            f"{subject.money(terms.hardware)} a month",
+        ),
+        subject.note(
+            "gbp_per_kwh",
+            f"Electricity: {machine.watts:,.0f} W for {market.utilisation:.0%} of the month at "
+            f"£{market.gbp_per_kwh:g}/kWh, {subject.money(terms.electricity)} a month",
+        ),
+        subject.note(
+            "operations_gbp",
+            f"Operations: {subject.money(market.operations_gbp)} a month{span}; people, space "
+            "and spares, which no source itemises",
+        ),
+    )
+
+
+def compliance_note(subject: Subject) -> Note:
+    """Return where the cost of regulated data in a cloud is from."""
+    market, row = subject.setting.market, subject.assumptions["compliance_gbp"]
+    high = f" to {subject.money(row.high)}" if row.high is not None else ""
+    return subject.note(
+        "compliance_gbp",
+        f"Compliance of regulated data in a cloud: {subject.money(market.compliance_gbp)}{high} a "
+        f"month; {market.compliance_avoided:.0%} of it is taken as saved by a local machine (our "
+        "guess: an impact assessment and model-risk work remain)",
+    )
+
+
+def rules_note() -> Note:
+    """Return where the rules are from."""
+    return note(
+        "Six rules: below 1M tokens/day cloud, 1M to 10M hybrid, above 10M local; regulated data "
+        "local at any volume",
+        BOOK,
+    )
+
+
+def old_prices(subject: Subject) -> str:
+    """Say that the prices are old; empty where they are not."""
+    price, today = subject.setting.price, day.fromisoformat(subject.date)
+    if not stale(price, today):
+        return ""
+    age = (today - day.fromisoformat(price.origin.as_of)).days
+    return (
+        f"The API prices are of {long_date(price.origin.as_of)}, {age} days before this report, "
+        "and may have fallen since."
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """Return text as a sentence: a capital first, a full stop last."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

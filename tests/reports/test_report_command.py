@@ -1,0 +1,145 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fathom_tui import cli
+from fathom_tui.errors import ExitCode
+from fathom_tui.store import Home, Store
+from fathom_tui.store.workloads import keep_workload
+from fathom_tui.workload import Workload
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def acme(home: Home) -> str:
+    """An engagement with two workloads and a waiver."""
+    store = Store(home)
+    slug = store.create_engagement("Acme <triage>", {}, "acme")
+    keep_workload(store, slug, Workload(name="triage", tokens_per_day=2e6, regulations=("gdpr",)))
+    keep_workload(store, slug, Workload(name="support", tokens_per_day=8e6, input_share=0.9))
+    waiver = {"run": "acme-1", "gate": "data.floor", "by": "Ann", "reason": "a pilot"}
+    store.record(slug, "waiver", waiver)
+    return slug
+
+
+def fathom(*arguments: str) -> int:
+    return cli.main(["report", *arguments])
+
+
+def answered(capsys: Capture) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["memo", "email", "audit"])
+def test_report_goes_to_stdout_as_markdown(acme: str, capsys: Capture, kind: str) -> None:
+    assert fathom(kind, acme) == ExitCode.DONE
+
+    assert capsys.readouterr().out.startswith(r"# Acme \<triage\>: ")
+
+
+@pytest.mark.parametrize("kind", ["memo", "email", "audit"])
+def test_html_is_one_whole_page(acme: str, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "report.html"
+
+    assert fathom(kind, acme, "--format", "html", "--out", str(out)) == ExitCode.DONE
+
+    page = out.read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
+    assert "Acme &lt;triage&gt;" in page
+    assert [path.name for path in tmp_path.glob("report*")] == ["report.html"]
+
+
+@pytest.mark.parametrize("kind", ["memo", "audit"])
+def test_pdf_is_written(acme: str, tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("typst")
+    out = tmp_path / "report.pdf"
+
+    assert fathom(kind, acme, "--format", "pdf", "--out", str(out)) == ExitCode.DONE
+
+    assert out.read_bytes().startswith(b"%PDF-")
+
+
+def test_markdown_in_a_file_has_its_charts_beside_it(acme: str, tmp_path: Path) -> None:
+    out = tmp_path / "an audit.md"
+
+    assert fathom("audit", acme, "--out", str(out)) == ExitCode.DONE
+
+    text = out.read_text("utf-8")
+    assert "](<an%20audit-1.svg>)" in text and "](<an%20audit-2.svg>)" in text
+    assert (tmp_path / "an audit-2.svg").read_text("utf-8").startswith("<svg ")
+
+
+def test_audit_prints_the_waivers_of_the_ledger(acme: str, capsys: Capture) -> None:
+    fathom("audit", acme)
+
+    assert "**data.floor** of acme-1, lifted by Ann on " in capsys.readouterr().out
+
+
+def test_json_has_the_notes_and_what_advise_prints(acme: str, capsys: Capture) -> None:
+    assert fathom("memo", acme, "--json") == ExitCode.DONE
+
+    found = answered(capsys)
+    assert list(found) == [
+        *("report", "engagement", "date", "format", "file", "text", "footnotes", "workloads")
+    ]
+    assert (found["report"], found["engagement"], found["format"]) == ("memo", "acme", "md")
+    assert found["file"] is None and found["text"].startswith("# ")
+    assert [note["number"] for note in found["footnotes"]] == list(
+        range(1, len(found["footnotes"]) + 1)
+    )
+    assert set(found["footnotes"][0]) == {"number", "text", "kind", "source", "as_of"}
+    assert [each["verdict"] for each in found["workloads"]] == ["local", "hybrid"]
+
+
+def test_json_names_the_file_instead_of_its_text(
+    acme: str, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "memo.html"
+
+    fathom("memo", acme, "--format", "html", "--out", str(out), "--json")
+
+    found = answered(capsys)
+    assert (found["file"], found["text"]) == (str(out), None)
+
+
+def test_changed_assumption_is_named_as_given(acme: str, capsys: Capture) -> None:
+    fathom("memo", acme, "--assume", "operations_gbp=100")
+
+    assert "Operations: £100 a month" in (text := capsys.readouterr().out)
+    assert "Source: given for this report" in text
+
+
+def test_engagement_without_workloads_says_what_to_type(home: Home, capsys: Capture) -> None:
+    Store(home).create_engagement("Empty", {}, "empty")
+
+    assert fathom("memo", "empty") == ExitCode.USAGE
+
+    assert "fathom advise --tokens-per-day 2M --name NAME --engagement empty" in (
+        capsys.readouterr().err
+    )
+
+
+def test_unknown_engagement_is_named(acme: str, capsys: Capture) -> None:
+    assert fathom("memo", "acmee") == ExitCode.USAGE
+
+    assert "Did you mean acme?" in capsys.readouterr().err
+
+
+def test_pdf_without_a_file_is_refused(acme: str, capsys: Capture) -> None:
+    assert fathom("memo", acme, "--format", "pdf") == ExitCode.USAGE
+
+    assert "--out acme-memo.pdf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", [".", "missing/memo.md", "memo.svg"])
+def test_place_where_no_report_can_go_is_refused(
+    acme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert fathom("memo", acme, "--out", out) == ExitCode.USAGE
+    assert list(tmp_path.glob("*memo*")) == []

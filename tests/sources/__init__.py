@@ -1,0 +1,1 @@
+"""Tests of `fathom_tui.sources`."""
