@@ -187,17 +187,17 @@ def _cheaper_line(comparison: Comparison, way: str, difference: Interval) -> str
 
 
 def cheaper_gate(comparison: Comparison, alternatives: Sequence[tuple[str, Interval]]) -> Gate:
-    """Warn where something cheaper is within the margin; it never refuses."""
+    """Warn where something cheaper is better or within the margin; it never refuses."""
     if not alternatives:
         return passed("evaluate.cheaper", "Nothing cheaper comes within the margin.")
     listed = "; ".join(
-        f"{NAMES[way]} (tuned {difference.value:+.3f}, {difference.low:+.3f} to "
-        f"{difference.high:+.3f})"
+        f"{NAMES[way]} is {'better' if difference.high < 0 else 'within the margin'} (tuned "
+        f"{difference.value:+.3f}, {difference.low:+.3f} to {difference.high:+.3f})"
         for way, difference in alternatives
     )
     return warned(
         "evaluate.cheaper",
-        f"Within the margin of the tuned model: {listed}.",
+        f"Against the tuned model, {listed}.",
         "Consider the cheaper way first: it needs no GPU, no serving and no drift watch.",
         alternatives=[way for way, _ in alternatives],
     )

@@ -64,7 +64,7 @@ def _stage_finished(data: Data) -> str:
 
 
 def _stage_kept(data: Data) -> str:
-    return "kept: its inputs have not changed"
+    return "kept: done before with the same settings"
 
 
 def _run_finished(data: Data) -> str:

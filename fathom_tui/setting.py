@@ -39,8 +39,8 @@ class Setting:
 
     @property
     def datacentre(self) -> bool:
-        """Whether the card is of the H100 class."""
-        return self.gpu.form == "datacentre"
+        """Whether the card is of the H100 class: a datacentre's, with 80 GB or about that."""
+        return self.gpu.form == "datacentre" and self.gpu.memory_gib / self.gpu.count >= 70
 
 
 def setting(

@@ -132,8 +132,8 @@ def training(architecture: Architecture, plan: TrainingPlan) -> TrainingMemory:
     loss = _loss(architecture, plan, tokens)
     # Gradients take the room of what was kept, layer by layer.
     first = live if plan.checkpointing else _HALF * _LAST * architecture.hidden * tokens
-    last = gradients + max(live, _tied_gradient(architecture, plan))
-    backward = max(kept + first, last)
+    last = gradients + max(live, 2 * _head_gradient(architecture, plan, tied=True))
+    backward = max(kept + first + _head_gradient(architecture, plan), last)
     evaluation = _evaluation(architecture, plan)
     peak = max(backward, kept + loss, evaluation)
     logits = (peak - gradients) * loss // (loss + kept + live)
@@ -315,9 +315,17 @@ def _kept(a: Architecture, plan: TrainingPlan, tokens: int) -> int:
     return a.layers * a.hidden * (4 if full else _HALF) * tokens
 
 
-def _tied_gradient(a: Architecture, plan: TrainingPlan) -> int:
-    """Return the bytes in which the gradients of a matrix used twice are added up."""
-    return 8 * a.vocab * a.hidden if plan.method is Method.FULL and a.tied_embeddings else 0
+def _head_gradient(a: Architecture, plan: TrainingPlan, *, tied: bool = False) -> int:
+    """Return the bytes of the output projection's gradient, which comes before all others.
+
+    Args:
+        a: The model's shape.
+        plan: The training.
+        tied: Count it only where the embedding is the same matrix and adds to it in the end.
+    """
+    if plan.method is not Method.FULL or (tied and not a.tied_embeddings):
+        return 0
+    return 4 * a.vocab * a.hidden
 
 
 def _live(a: Architecture, plan: TrainingPlan, tokens: int) -> int:

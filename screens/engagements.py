@@ -56,6 +56,8 @@ class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
         super().__init__()
         self._rows: dict[str, EngagementRow] = {}
         self._read_once = False
+        self._created = ""
+        """The engagement just made: the cursor goes to it as soon as it is listed."""
 
     def body(self) -> Iterator[Widget]:
         """Lay out the list, the settings below it, and what to say when there is none."""
@@ -81,6 +83,9 @@ class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
         symbols = self.fathom.symbols
         grid = self.query_one("#engagements", Grid)
         grid.fill([_row(row, symbols, self.heartbeat) for row in self._rows.values()])
+        if self._created in self._rows:
+            grid.show(self._created)
+            self._created = ""
         if not self._rows:
             self.query_one("#nothing", Pane).draw(welcome)
         self._show_settings()
@@ -148,6 +153,7 @@ class EngagementsScreen(Shell["Sequence[EngagementRow]"]):
         self.app.push_screen(StartForm(clean(row.name)), answered)
 
     def _show_created(self, slug: str) -> None:
+        self._created = slug
         self.notify(f"{slug} is there. Press r to start its first run.")
 
     def _show_settings(self) -> None:

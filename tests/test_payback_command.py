@@ -195,21 +195,28 @@ class TestRent:
         assert "0.4 to 0.8 USD at Vast.ai" in known["rent_usd_per_hour"]["source"]
 
     @pytest.mark.parametrize(
-        ("gpu", "hours", "label", "cheaper", "agree"),
+        ("gpu", "price", "hours", "label", "cheaper", "agree"),
         [
-            ("rtx-4090", "1", "rent", "rent", True),
-            ("rtx-4090", "8", "own", "own", True),
-            ("rtx-4090", "4", "run the sum", "rent", None),
-            ("h100", "20", "rent", "own", False),
+            ("rtx-4090", "2200", "1", "rent", "rent", True),
+            ("rtx-4090", "2200", "8", "own", "own", True),
+            ("rtx-4090", "2800", "4", "run the sum", "rent", None),
+            ("rtx-4090", "4500", "5.5", "own", "rent", False),
+            ("rtx-4090", "800", "2.5", "rent", "own", False),
+            ("h100", "25000", "8", "rent", "rent", True),
+            ("h100", "25000", "20", "rent", "own", False),
         ],
     )
     def test_says_whether_rule_6_and_the_sum_agree(
-        self, capsys: Capture, gpu: str, hours: str, label: str, cheaper: str, agree: bool | None
+        self,
+        capsys: Capture,
+        gpu: str,
+        price: str,
+        hours: str,
+        label: str,
+        cheaper: str,
+        agree: bool | None,
     ) -> None:
-        price = ("--price", "2200" if gpu == "rtx-4090" else "25000")
-        found = answer(capsys, "rent", "--gpu", gpu, "--hours", hours, *price, "--rent", "0.7")
-        if gpu == "h100":
-            found = answer(capsys, "rent", "--gpu", gpu, "--hours", hours, *price)
+        found = answer(capsys, "rent", "--gpu", gpu, "--hours", hours, "--price", price)
         assert (found["rule"]["label"], found["cheaper"], found["agree"]) == (label, cheaper, agree)
         assert (found["disagreement"] is not None) is (agree is False)
 
@@ -305,16 +312,18 @@ class TestTeam:
             shown.startswith("UNKNOWN") and "unknown  Has that engineer four weeks free?" in shown
         )
 
-    def test_a_users_own_rate_needs_no_range(self, capsys: Capture, home: Home) -> None:
-        own_row(
-            home,
-            '[[assumptions]]\nid = "diy_hours"\nvalue = 100\n'
-            f'source = "our books"\nas_of = {TODAY}\nkind = "measured-here"\n'
-            '[[services]]\nid = "diy"\nname = "Ana"',
-        )
+    @pytest.mark.parametrize(
+        ("rates", "low", "high"),
+        [("value = 50", 8_000, 8_000), ("value = 50\nlow = 40\nhigh = 60", 6_400, 9_600),
+         ("high = 200", 12_800, 32_000)],
+    )  # fmt: skip
+    def test_a_users_own_rate_is_not_mixed_with_our_range(
+        self, capsys: Capture, home: Home, rates: str, low: float, high: float
+    ) -> None:
+        own_row(home, f'[[assumptions]]\nid = "diy_gbp_per_hour"\n{rates}')
         options = answer(capsys, "team")["options"]
-        own = next(option for option in options if option["id"] == "diy")
-        assert (own["name"], own["cost"]["low"]["value"]) == ("Ana", 8_000)
+        cost = next(option for option in options if option["id"] == "diy")["cost"]
+        assert (cost["low"]["value"], cost["high"]["value"]) == (low, high)
 
 
 class TestRefusals:

@@ -1,7 +1,9 @@
 """`fathom demo`: a ticket dataset to a served, healthy model, end to end."""
 
 import argparse
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom_tui.commands.output import add_json_flag, narrate, print_json
@@ -113,6 +115,9 @@ def _say_next(slug: str, run_id: str, *, keep: bool) -> None:
     narrate(f"  fathom runs --run {run_id}       every gate with its reason")
     narrate("  fathom engagement create NAME --data FILE --input COLUMN --output COLUMN")
     narrate("                                  the same for your own messages")
+    if shutil.which("fathom") is None:
+        here = Path(sys.executable).parent
+        narrate(f"fathom is not on the PATH: {here}/fathom, or first: . {here}/activate")
 
 
 def _stop_server(home: "Home", slug: str) -> None:

@@ -17,6 +17,7 @@ from fathom_tui.summary import facts, score_rows
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.table import Table
 
 _TICK_S = 0.2
 _SILENCE_S = 10.0
@@ -180,21 +181,12 @@ def _show(progress: "Progress", task: "TaskID", stage: StageView) -> None:
 def print_result(view: RunView, home: Home) -> None:
     """Print the comparison, what else matters, and what to type next, on stderr and stdout."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
-    rows = score_rows(view)
-    if rows:
-        fields = list(rows[-1].parts)
-        several = len(fields) > 1
-        names = ("", "score (95 %)", *(fields if several else ()), "usable free", "prompt tok")
-        table = Table(*names, box=None, pad_edge=False, title_justify="left")
-        for row in rows:
-            parts = [row.parts.get(name, "–") for name in fields] if several else []
-            table.add_row(row.name, row.score, *parts, row.free, row.prompt_tokens)
+    for table in score_tables(view, console):
         console.print()
         console.print(table)
-        console.print()
+    console.print()
     for name, value in facts(view):
         console.print(f"  {name:<12} {printable(value)}", soft_wrap=True)
     if view.result:
@@ -203,3 +195,34 @@ def print_result(view: RunView, home: Home) -> None:
     if view.error:
         console.print(f"\n✗ {printable(view.error)}", soft_wrap=True)
         console.print(f"  fix: {printable(view.fix)}", soft_wrap=True)
+
+
+def score_tables(view: RunView, console: "Console") -> "list[Table]":
+    """Return the comparison as a table, or as two where one is wider than the terminal."""
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    rows = score_rows(view)
+    if not rows:
+        return []
+    fields = list(rows[-1].parts) if len(rows[-1].parts) > 1 else []
+
+    def table(*groups: str) -> Table:
+        made = Table(box=None, pad_edge=False)
+        for title in ("", *groups):
+            made.add_column(title, no_wrap=title != "")
+        for row in rows:
+            cells = {
+                "score (95 %)": row.score,
+                **{name: row.parts.get(name, "–") for name in fields},
+                "usable free": row.free,
+                "prompt tok": row.prompt_tokens,
+            }
+            made.add_row(row.name, *(cells[title] for title in groups))
+        return made
+
+    whole = table("score (95 %)", *fields, "usable free", "prompt tok")
+    wanted = Measurement.get(console, console.options.update(width=10_000), whole).maximum
+    if wanted <= console.width or not fields:
+        return [whole]
+    return [table("score (95 %)", "usable free", "prompt tok"), table(*fields)]

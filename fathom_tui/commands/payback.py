@@ -13,7 +13,7 @@ from fathom_tui.figures import Figure, Kind
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fathom_tui.catalog import Catalog, Gpu
+    from fathom_tui.catalog import Assumption, Catalog, Gpu
     from fathom_tui.payback import BuildOrBuy, Option, Payback, RentOrBuy
     from fathom_tui.setting import Setting
 
@@ -497,13 +497,20 @@ def _team(arguments: argparse.Namespace) -> None:
 
 def _own_hours(catalog: "Catalog") -> dict[str, Figure]:
     hours, rate = catalog.assumption("diy_hours"), catalog.assumption("diy_gbp_per_hour")
-    # A user's own rate may be one number, without a range.
-    low, high = (name if getattr(rate, name) is not None else "value" for name in ("low", "high"))
     return {
         "diy_hours": hours.figure("value", hours.unit),
-        "rate_low_gbp": rate.figure(low, rate.unit),
-        "rate_high_gbp": rate.figure(high, rate.unit),
+        "rate_low_gbp": rate.figure(_end(rate, "low"), rate.unit),
+        "rate_high_gbp": rate.figure(_end(rate, "high"), rate.unit),
     }
+
+
+def _end(row: "Assumption", name: str) -> str:
+    """Return the field that an end of the range is in: the value, where the range is not its own.
+
+    A user's own value is laid over our row and leaves our range beside it.
+    """
+    ours = row.origin_of(name) == row.origin != row.origin_of("value")
+    return "value" if ours or getattr(row, name) is None else name
 
 
 _MAKERS = {

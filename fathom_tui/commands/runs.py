@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _all(store: Store, arguments: argparse.Namespace) -> int:
     if arguments.engagement is not None:
         store.engagement(arguments.engagement)  # says so where there is none of that name
-    rows = store.runs(arguments.engagement)
+    rows = _with_waiting(store, store.runs(arguments.engagement))
     if arguments.json:
         print_json([row.to_json() for row in rows])
     elif rows:
@@ -57,6 +57,16 @@ def _all(store: Store, arguments: argparse.Namespace) -> int:
     else:
         narrate("There is no run yet. Try: fathom demo, or: fathom run ENGAGEMENT")
     return ExitCode.DONE
+
+
+def _with_waiting(store: Store, rows: list[RunRow]) -> list[RunRow]:
+    """Return the runs, those that wait for the agent as queued: they ended before."""
+    from dataclasses import replace
+
+    from fathom_tui.store.requests import waiting
+
+    asked = waiting(store.home)
+    return [replace(row, state="queued") if row.id in asked else row for row in rows]
 
 
 def _print_list(rows: list[RunRow]) -> None:
@@ -137,6 +147,19 @@ def _print_one(view: "RunView", waivers: list[dict[str, Any]]) -> None:
         out.print(printable(f"waived: {waiver['gate']}, by {waiver['by']}: {waiver['reason']}"))
     if view.error:
         out.print(printable("\n".join(filter(None, (view.error, view.fix)))))
+    _print_scores(view)
+
+
+def _print_scores(view: "RunView") -> None:
+    """Print the comparison again, as at the end of the run."""
+    from fathom_tui.commands.follow import score_tables
+
+    out = console()
+    for scores in score_tables(view, out):
+        out.print()
+        out.print(scores)
+    if view.result:
+        out.print(printable(f"\nverdict: {view.result['headline']}"))
 
 
 def _reasons(stage: "StageView", waived: set[str]) -> list[str]:

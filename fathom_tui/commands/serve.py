@@ -1,9 +1,16 @@
 """`fathom serve`: start, look at or stop the local server of an engagement's live version."""
 
 import argparse
+import json
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fathom_tui.commands.output import add_json_flag, narrate, print_json
 from fathom_tui.errors import ExitCode
+
+if TYPE_CHECKING:
+    from fathom_tui.runner.server import Served
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,4 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
         narrate(f"{slug} is not served (live version: {server.live or 'none'}).")
     else:
         narrate(f"{slug} {served.version} at {served.url}, {'healthy' if healthy else 'silent'}.")
+        narrate(f"Ask it:\n  {_example(served, server.about(served.version))}")
     return ExitCode.DONE if healthy else ExitCode.COULD_NOT_CHECK
+
+
+def _example(served: "Served", about: Mapping[str, Any]) -> str:
+    """Return a request as one types it, with the system text that the model was trained with."""
+    messages = [{"role": "user", "content": "..."}]
+    if about.get("system"):
+        messages.insert(0, {"role": "system", "content": str(about["system"])})
+    body = json.dumps({"model": served.alias, "temperature": 0, "messages": messages})
+    header = shlex.quote("Content-Type: application/json")
+    return f"curl -s {served.url}/chat/completions -H {header} -d {shlex.quote(body)}"

@@ -114,13 +114,17 @@ def live_state(home: Home, run_id: str) -> RunState:
     Raises:
         NotFound: There is no such run.
     """
-    waiting = {request.run for request in requests(home) if request.kind in (START, RESUME)}
-    if run_id in waiting:
+    if run_id in waiting(home):
         return RunState.QUEUED
     state = Store(home).run_view(run_id).state
     if state in (RunState.QUEUED, RunState.RUNNING) and agent_alive(home) is None:
         return RunState.INTERRUPTED
     return state
+
+
+def waiting(home: Home) -> set[str]:
+    """Return the runs that the agent was asked to start or go on with and has not taken yet."""
+    return {request.run for request in requests(home) if request.kind in (START, RESUME)}
 
 
 def requests(home: Home) -> list[Request]:
