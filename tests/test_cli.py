@@ -403,6 +403,25 @@ class TestLogs:
         assert "There is no run 'acme-7'." in capsys.readouterr().err
 
 
+class TestResume:
+    def test_says_which_gates_still_stand_and_shows_the_run_as_waiting(
+        self, refused_run: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fathom_tui.store.requests.ensure_agent", lambda home: None)
+        by = ("--by", "Ada", "--reason", "a pilot")
+        assert cli.main(["waive", refused_run, "data.floor", *by]) == 0
+        capsys.readouterr()
+
+        assert cli.main(["resume", refused_run]) == 0
+        said = capsys.readouterr().err
+        assert "Gate data.leak is not waived: it refuses again" in said
+        assert "data.floor" not in said
+
+        assert cli.main(["runs", "--json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        assert row["state"] == "queued"
+
+
 class TestWaive:
     BY: Sequence[str] = ("--by", "Ada", "--reason", "the client accepts it")
 

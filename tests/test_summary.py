@@ -1,8 +1,13 @@
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+from rich.console import Console
+
+from fathom_tui.commands.follow import score_tables
 from fathom_tui.events import Event
 from fathom_tui.runs import RunView, fold
 from fathom_tui.summary import facts, score_rows, summary
@@ -182,6 +187,21 @@ def test_the_table_has_a_row_for_every_way_and_says_what_a_way_cannot_answer() -
         ("tuned and quantised", "0.820 (0.770–0.870)", "100%", "61"),
     ]
     assert rows[3].parts == {"category": "0.70", "urgency": "0.70", "action": "0.70"}
+
+
+@pytest.mark.parametrize(("columns", "tables"), [(80, 2), (140, 1)])
+def test_the_table_is_cut_in_two_rather_than_short_where_the_terminal_is_narrow(
+    columns: int, tables: int
+) -> None:
+    console = Console(file=io.StringIO(), width=columns, record=True)
+    found = score_tables(a_run(RESULTS, "done"), console)
+    for table in found:
+        console.print(table)
+
+    shown = console.export_text()
+    assert len(found) == tables
+    assert "0.820 (0.770–0.870)" in shown and "amount_gbp" in shown
+    assert "…" not in shown
 
 
 def test_the_facts_beside_it_name_size_perplexity_and_where_it_is_served() -> None:

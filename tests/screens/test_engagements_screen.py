@@ -8,6 +8,7 @@ from textual.widgets import Button, Input
 
 from fathom_tui.screens.create import CreateForm
 from fathom_tui.screens.engagements import EngagementsScreen
+from fathom_tui.screens.grid import Grid
 from fathom_tui.screens.runs import RunsScreen
 from fathom_tui.screens.start import StartForm
 from fathom_tui.store.ledger import Store
@@ -176,6 +177,21 @@ async def test_an_engagement_is_created(home: Home, agent: Listener, tickets: Pa
     config = Store(home).engagement("acme-triage").config
     assert config["dataset"] == str(tickets)
     assert config["contract"]["fields"][0]["choices"] == ["card", "fees"]
+
+
+async def test_the_cursor_is_on_the_engagement_that_was_just_created(
+    home: Home, agent: Listener, tickets: Path
+) -> None:
+    Store(home).create_engagement("Earlier", {"dataset": str(tickets)})
+    async with opened(home, agent).run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        await fill(pilot, name="Acme triage", dataset=tickets)
+        await pilot.press("enter")
+        await settle(pilot)
+
+        assert pilot.app.screen.query_one("#engagements", Grid).key == "acme-triage"
 
 
 async def test_several_output_columns_make_fields(

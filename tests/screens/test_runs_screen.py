@@ -359,6 +359,8 @@ async def test_every_panel_is_reached_by_tab_and_shown_alone_by_zoom(
             await pilot.pause()
             shown = [w.id for w in pilot.app.screen.query_one(Board).children if w.display]
             assert shown == [focused.id]
+            board = pilot.app.screen.query_one(Board)
+            assert focused.outer_size.height == board.size.height
             await pilot.press("z")
             await pilot.pause()
 
