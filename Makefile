@@ -13,7 +13,7 @@
 
 PYTHON ?= python3
 FATHOM_TORCH ?= torch==2.13.0
-BENCH ?= $(filter-out bench/results.py bench/picture.py bench/terminal.py,$(wildcard bench/*.py))
+BENCH ?= $(filter-out bench/results.py bench/picture.py bench/terminal.py bench/tiny_gguf.py bench/plain_script.py,$(wildcard bench/*.py))
 ARGS ?=
 
 VENV := .venv

@@ -128,8 +128,39 @@ def _program() -> str:
         ("demo tickets: most alike pair", f"{alike:.2f}", "below 0.5"),
         ("– most alike to any Banking77 message", f"{other:.2f}", "below 0.6"),
     ]
+    rows += _advisor()
     lines = ["| what | measured | wanted |", "|---|---|---|"]
     return "\n".join(lines + [f"| {what} | {found} | {wanted} |" for what, found, wanted in rows])
+
+
+def _advisor() -> list[tuple[str, str, str]]:
+    advise, matrix, screens = _result("advise"), _result("matrix"), _result("advisor-screens")
+    memory, training = _result("memory"), _result("training_memory")
+    slowest = max(advise["key_to_paint"][size]["p95_ms"] for size in ("80x24", "140x40"))
+    keys = {
+        name: max(screens[name][size]["p95_ms"] for size in ("80x24", "140x40"))
+        for name in ("models", "hardware")
+    }
+    cells = f"{matrix['devices']} devices x {matrix['models']} models"
+    return [
+        ("the whole advice, median", f"{advise['advice_median_ms']:.2f} ms", "5 ms"),
+        ("a sweep of 10,000 volumes", f"{advise['sweep_s']:.2f} s", "1 s"),
+        (f"fit of {cells}, median", _ms(matrix["matrix"]["median_s"]), "50 ms"),
+        ("key to paint, Advise, 95th percentile", f"{slowest:.0f} ms", "60 ms"),
+        ("– Models", f"{keys['models']:.0f} ms", "60 ms"),
+        ("– Hardware, the whole matrix", f"{keys['hardware']:.0f} ms", "100 ms"),
+        (
+            "KV cache equal to llama.cpp's report",
+            f"{memory['kv_cache_equal']} of {memory['of']}",
+            "all",
+        ),
+        ("weights against real files, worst", f"{memory['weights_worst_percent']:.1f} %", "1 %"),
+        (
+            "training memory against counted tensors, worst",
+            f"{training['worst_percent']:.1f} %",
+            "10 %",
+        ),
+    ]
 
 
 def _ms(seconds: float) -> str:

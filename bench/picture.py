@@ -1,6 +1,7 @@
-"""The picture in the README: the Runs screen on a real run.
+"""The pictures in the README: the Runs screen on a real run, and the Advise screen.
 
     python bench/picture.py RUN docs/runs.svg
+    python bench/picture.py advise docs/advise.svg
 
 RUN is a finished run of the home that FATHOM_HOME names.
 """
@@ -17,10 +18,17 @@ SIZE = (140, 38)
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
 
 
-async def draw(run_id: str) -> str:
-    """Return the Runs screen as SVG, without the fonts it would fetch."""
-    app = FathomApp(Home.from_env(), open_run=run_id)
+async def draw(shown: str) -> str:
+    """Return a screen as SVG, without the fonts it would fetch.
+
+    Args:
+        shown: A run's id, or `advise`.
+    """
+    advise = shown == "advise"
+    app = FathomApp(Home.from_env(), open_run=None if advise else shown)
     async with app.run_test(size=SIZE) as pilot:
+        if advise:
+            await pilot.press("3")
         for _ in range(20):  # the screen reads the journal in a worker, twice a second
             await pilot.pause(0.1)
         return _FONT_FACE.sub("", app.export_screenshot(title="fathom", simplify=True))

@@ -83,15 +83,6 @@ class Advice:
         """Whether the machine can answer the workload; None where its speed is unknown."""
         return None if self.capacity is None else self.workload.tokens_per_day <= self.capacity
 
-    def month(self, way: Way) -> float:
-        """Return a way's pounds a month, the API at the price it can be had for."""
-        costs = self.costs
-        return {
-            Way.CLOUD: costs.cloud_optimised,
-            Way.HYBRID: costs.hybrid,
-            Way.LOCAL: costs.local,
-        }[way]
-
     def disagreement(self, currency: Currency = POUNDS) -> str:
         """Say why the rule and the costs differ; empty where they agree."""
         if self.agrees:
@@ -100,7 +91,8 @@ class Advice:
         volume = millions(self.workload.tokens_per_day)
         text = (
             f"The rule says {rule.value}; the cheapest at {volume} tokens/day is {cost.value}: "
-            f"{currency.show(self.month(cost))} a month against {currency.show(self.month(rule))}."
+            f"{currency.show(self.costs.compared[cost])} a month against "
+            f"{currency.show(self.costs.compared[rule])}."
         )
         edge = next((e for e in self.edges if rule in (e.below, e.above)), None)
         if edge is None:
@@ -108,6 +100,17 @@ class Advice:
         side = "above" if edge.above is rule else "below"
         turn = millions(edge.tokens_per_day)
         return f"{text} {rule.value.capitalize()} costs least only {side} {turn}."
+
+    def agreement(self, currency: Currency = POUNDS) -> str:
+        """Say how the rule and the costs stand to each other, and what a cheaper API would cost."""
+        said = self.disagreement(currency) or (
+            f"The costs agree: of cloud, hybrid and local, {self.costs.cheapest.value} costs least "
+            f"against {self.setting.price.name}."
+        )
+        least, other = self.costs.compared[self.costs.cheapest], self.cheapest
+        if other.price.id == self.setting.price.id or other.month + self.costs.compliance >= least:
+            return said
+        return f"{said} {other.price.name} would cost {currency.show(other.month)}, if it will do."
 
     def warnings(self) -> tuple[str, ...]:
         """Return what the verdict leaves to be thought of."""
@@ -130,9 +133,7 @@ class Advice:
             "ownership": {
                 "label": self.ownership.label,
                 "why": self.ownership.why,
-                "rent_or_buy": self.rent_or_buy.to_json(self.setting.price.origin.as_of)
-                if self.rent_or_buy
-                else None,
+                "rent_or_buy": _sum_of_rule_6(self),
             },
             "technique": self.technique.to_json(),
             "cheapest_api": _alternative(self, currency),
@@ -144,13 +145,16 @@ class Advice:
             ).to_json(),
             "cost_edges": [
                 {
-                    "tokens_per_day": edge.tokens_per_day,
+                    "tokens_per_day": tokens_figure(
+                        edge.tokens_per_day, self, "where two ways cost the same"
+                    ).to_json(),
                     "below": edge.below.value,
                     "above": edge.above.value,
                 }
                 for edge in self.edges
             ],
-            "capacity": tokens_figure(self.capacity, self, "the machine's speed").to_json(),
+            "capacity": tokens_figure(self.capacity, self, _CAPACITY_SOURCE).to_json(),
+            "machines": self.costs.machines,
             "warnings": list(self.warnings()),
         }
 
@@ -163,7 +167,7 @@ def advise(workload: Workload, setting: Setting) -> Advice:
     limit = economics.capacity(machine, workload.peak)
     found = economics.costs(workload, setting.price, machine, market)
     edges = cost_edges(workload, setting)
-    fixed = found.local_terms.machine
+    fixed = economics.local_cost(machine, market).machine
     return Advice(
         workload=workload,
         setting=setting,
@@ -235,12 +239,13 @@ def verdicts(workload: Workload, setting: Setting) -> tuple[Way, Way]:
 
 
 def cost_edges(workload: Workload, setting: Setting) -> tuple[Edge, ...]:
-    """Return the volumes at which the cheapest way changes, lowest first.
+    """Return the volumes at which the cheapest way changes, lowest first, up to one machine's.
 
-    Every way's cost is a straight line over volume, so the cheapest changes only where two lines
-    cross.
+    Every way's cost is a straight line over volume until a second machine is needed, so the
+    cheapest changes only where two lines cross.
     """
     market = setting.market
+    limit = economics.capacity(setting.machine, workload.peak)
 
     def at(tokens: float) -> Costs:
         return economics.costs(
@@ -256,6 +261,8 @@ def cost_edges(workload: Workload, setting: Setting) -> tuple[Edge, ...]:
     )
     edges = []
     for tokens in crossings:
+        if limit is not None and tokens > limit:
+            break
         below, above = at(tokens * 0.999).cheapest, at(tokens * 1.001).cheapest
         if below is not above:
             edges.append(Edge(tokens_per_day=tokens, below=below, above=above))
@@ -287,27 +294,12 @@ def _cost_months(workload: Workload, edges: Sequence[Edge]) -> float | None:
     return economics.months_until(workload.tokens_per_day, above[0], workload.growth)
 
 
-def curve(advice: Advice, volumes: Sequence[float]) -> dict[Way, list[float]]:
-    """Return pounds a month of each way at many volumes, for a plot."""
-    setting, workload = advice.setting, advice.workload
-    found = [
-        economics.costs(
-            workload, setting.price, setting.machine, setting.market, tokens_per_day=volume
-        )
-        for volume in volumes
-    ]
-    return {
-        Way.CLOUD: [costs.cloud_optimised for costs in found],
-        Way.HYBRID: [costs.hybrid for costs in found],
-        Way.LOCAL: [costs.local for costs in found],
-    }
-
-
-def quoted_crossovers(advice: Advice, price: ApiPrice) -> list[Crossover]:
-    """Return where the quoted monthly costs of 2 x RTX 4090 cross an API's full price."""
-    usd = economics.blended_usd(price, advice.workload.input_share)
+def quoted_crossovers(setting: Setting, input_share: float) -> list[Crossover]:
+    """Return where the quoted monthly costs of 2 x RTX 4090 cross the API's full price."""
+    usd = economics.blended_usd(setting.price, input_share)
+    limit = economics.capacity(setting.machine)
     found = (
-        economics.crossover(fixed, usd, advice.setting.market, capacity=advice.capacity)
+        economics.crossover(fixed, usd, setting.market, capacity=limit)
         for fixed in QUOTED_LOCAL_GBP
     )
     return [crossover for crossover in found if crossover is not None]
@@ -321,7 +313,10 @@ def declining(advice: Advice, years: int = 3) -> list[tuple[int, float, float | 
             price = economics.declined(setting.price, share, year)
             usd = economics.blended_usd(price, advice.workload.input_share)
             crossing = economics.crossover(
-                advice.costs.local_terms.machine, usd, setting.market, capacity=advice.capacity
+                economics.local_cost(setting.machine, setting.market).machine,
+                usd,
+                setting.market,
+                capacity=advice.capacity,
             )
             found.append((year, share, crossing.tokens_per_day if crossing else None))
     return found
@@ -371,12 +366,27 @@ def tokens_figure(value: float | None, advice: Advice, source: str) -> Figure:
     )
 
 
+_CAPACITY_SOURCE = "one machine around the clock, the reference model on each of its cards"
+
+_NEEDS_HOURS = ("own_month", "rent_month", "payback_months", "cheaper", "rule", "why")
+
+
+def _sum_of_rule_6(advice: Advice) -> dict[str, Any] | None:
+    """Return the sum of renting and owning; without hours only what needs none."""
+    if advice.rent_or_buy is None:
+        return None
+    found = advice.rent_or_buy.to_json(advice.setting.price.origin.as_of)
+    if advice.workload.gpu_hours is not None:
+        return found
+    return {name: value for name, value in found.items() if name not in _NEEDS_HOURS}
+
+
 def _crossover(found: Crossover | None, advice: Advice) -> dict[str, Any] | None:
     if found is None:
         return None
     source = f"£{found.fixed_gbp:,.0f} a month against ${found.usd_per_million:.4g} per 1M"
     return {
-        **tokens_figure(found.tokens_per_day, advice, source).to_json(),
+        "tokens_per_day": tokens_figure(found.tokens_per_day, advice, source).to_json(),
         "within_capacity": found.reachable,
     }
 
@@ -409,10 +419,16 @@ def _warnings(advice: Advice) -> list[str]:
             f"The prices of {price.name} are of {price.origin.as_of}, more than 90 days old: "
             "compare with today's (--snapshot current)."
         )
+    name, volume = advice.setting.machine.name, millions(workload.tokens_per_day)
     if advice.within_capacity is False:
         found.append(
-            f"{advice.setting.machine.name} answers at most {millions(advice.capacity or 0)} "
-            f"tokens/day, not {millions(workload.tokens_per_day)}."
+            f"{name} answers at most {millions(advice.capacity or 0)} tokens/day, not {volume}: "
+            f"the costs are those of {advice.costs.machines} such machines."
+        )
+    elif advice.within_capacity is None:
+        found.append(
+            f"How many tokens/day {name} answers is unknown, so nobody knows whether one is enough "
+            f"for {volume}: the costs are those of one."
         )
     if workload.peak > 5:
         found.append(

@@ -138,16 +138,16 @@ class LocalCost:
         return self.machine + self.tuning
 
 
-def local_cost(machine: Machine, market: Market) -> LocalCost:
-    """Return what a machine costs a month, whatever it answers.
+def local_cost(machine: Machine, market: Market, machines: int = 1) -> LocalCost:
+    """Return what machines cost a month, whatever they answer.
 
     A hybrid's machine needs no tuning: what the base model cannot do goes to the API. A machine
-    alone has to be taught the rest.
+    alone has to be taught the rest. Operations are those of one installation.
     """
     hours = SECONDS_A_DAY / 3600 * MONTH_DAYS * market.utilisation
     return LocalCost(
-        hardware=machine.price_gbp / market.months,
-        electricity=machine.watts / 1000 * hours * market.gbp_per_kwh,
+        hardware=machines * machine.price_gbp / market.months,
+        electricity=machines * machine.watts / 1000 * hours * market.gbp_per_kwh,
         operations=market.operations_gbp,
         tuning=market.tuning_gbp / market.tuning_months,
     )
@@ -164,6 +164,8 @@ class Costs:
     hybrid: float
     local: float
     local_terms: LocalCost
+    machines: int
+    """Whole machines that all tokens need; 1 where it is unknown how much one answers."""
     compliance: float
     """What regulated data in a cloud costs besides."""
     compared: dict[Way, float]
@@ -191,8 +193,11 @@ def costs(
     tokens = workload.tokens_per_day if tokens_per_day is None else tokens_per_day
     full = api_gbp(tokens, blended_usd(price, workload.input_share), market)
     best = api_gbp(tokens, optimised_usd(price, workload, market), market)
-    terms = local_cost(machine, market)
-    hybrid = terms.machine + market.router_gbp + (1 - market.local_share) * best
+    limit = capacity(machine, workload.peak)
+    machines = machines_for(tokens, limit)
+    terms = local_cost(machine, market, machines)
+    part = local_cost(machine, market, machines_for(tokens * market.local_share, limit))
+    hybrid = part.machine + market.router_gbp + (1 - market.local_share) * best
     premium = market.compliance_gbp * market.compliance_avoided if workload.regulated else 0.0
     kept = 0.0 if not workload.personal else premium
     ways = {Way.CLOUD: best + premium, Way.HYBRID: hybrid + kept, Way.LOCAL: terms.total}
@@ -202,6 +207,7 @@ def costs(
         hybrid=hybrid,
         local=terms.total,
         local_terms=terms,
+        machines=machines,
         compliance=premium,
         compared=ways,
         cheapest=min(ways, key=lambda way: ways[way]),
@@ -262,6 +268,11 @@ def capacity(machine: Machine, peak: int = 1) -> float | None:
         return None
     share = 1.0 if peak <= 1 else _BURSTY
     return machine.tokens_per_s * SECONDS_A_DAY * share
+
+
+def machines_for(tokens_per_day: float, limit: float | None) -> int:
+    """Return the whole machines that so many tokens a day need, of which one answers `limit`."""
+    return 1 if not limit else max(1, math.ceil(tokens_per_day / limit))
 
 
 _BURSTY = 0.5

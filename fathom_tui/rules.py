@@ -58,7 +58,7 @@ RULES = {
         5,
         "Over 30M tokens/day",
         Way.LOCAL,
-        "At this volume local is cheaper at every tier; only the hardware is a question.",
+        "At this volume local costs less than a premium API on any hardware; we choose which.",
     ),
     6: Rule(
         6,
@@ -136,10 +136,13 @@ class Ruling:
         """Say how far the nearest volume is from flipping the verdict."""
         if self.distance is None:
             return "firm: no volume changes it"
+        if self.distance < _ON_THE_EDGE:
+            return "close: this volume lies on the edge of another verdict"
         word = next(word for most, word in _CONFIDENCE if self.distance < most)
         return f"{word}: a factor of {self.distance:.3g} in volume changes it"
 
 
+_ON_THE_EDGE = 1.01
 _CONFIDENCE = ((1.25, "close"), (2.0, "moderate"), (math.inf, "firm"))
 
 
@@ -191,7 +194,7 @@ def _ratio(one: float, other: float) -> float:
 
 
 def _nodes(workload: Workload, fired: int) -> tuple[Node, ...]:
-    volume = millions(workload.tokens_per_day)
+    volume = _volume(workload.tokens_per_day)
     names = ", ".join(name.upper() for name in workload.regulations) or "none"
     asked = (
         ("regulation", f"regulation: {names}", 3),
@@ -207,6 +210,13 @@ def _nodes(workload: Workload, fired: int) -> tuple[Node, ...]:
         )
         ended = ended or rule == fired
     return tuple(nodes)
+
+
+def _volume(tokens: float) -> str:
+    """Return a volume in words that never round it onto an edge it does not lie on."""
+    said = millions(tokens)
+    edges = {millions(edge): edge for edge in (HYBRID_FROM, LOCAL_ABOVE, EVERY_TIER_ABOVE)}
+    return f"{tokens:,.0f}" if edges.get(said, tokens) != tokens else said
 
 
 def _also(workload: Workload, fired: int) -> tuple[int, ...]:

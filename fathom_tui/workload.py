@@ -1,6 +1,7 @@
 """What a team wants to have answered by a model: how much, how fast, under which rules."""
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
@@ -105,6 +106,28 @@ def parse_regulations(text: str) -> tuple[str, ...]:
     for name in found:
         _check_regulation(name)
     return found
+
+
+def check_name(name: str) -> str:
+    """Return a workload's name if a terminal and a report can show it as it is.
+
+    Raises:
+        UsageError: Blank, too long, or with characters that cannot be seen.
+    """
+    hidden = [c for c in name if unicodedata.category(c) in _HIDDEN and c != _JOINER]
+    if name.strip() and len(name) <= LONGEST_NAME and not hidden:
+        return name
+    raise UsageError(
+        f"{name[:40]!r} cannot be a workload's name.",
+        fix=f"Use 1 to {LONGEST_NAME} visible characters, for example triage.",
+    )
+
+
+LONGEST_NAME = 60
+_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Control characters, those that turn the writing direction, halves of characters, line ends."""
+_JOINER = "\u200d"
+"""Holds an emoji of several together."""
 
 
 def _check_regulation(name: str) -> None:

@@ -10,7 +10,8 @@ from fathom_tui.runner.llama import installed
 from fathom_tui.runner.stage import Job, Report
 
 NOMINAL_BITS = {"Q4_K_M": 4.85, "Q5_K_M": 5.69, "Q6_K": 6.56, "Q8_0": 8.5}
-"""Bits per weight on models whose rows divide by 256 (as files come out in practice; see `fathom catalog errata`)."""
+"""Bits per weight on models whose rows divide by 256, as files come out in practice (see `fathom
+catalog errata`)."""
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:

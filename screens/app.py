@@ -35,7 +35,38 @@ def _runs() -> Screen[None]:
     return RunsScreen()
 
 
-PLACES = (Place("engagements", "1", "Engagements"), Place("runs", "2", "Runs"))
+def _advise() -> Screen[None]:
+    from fathom_tui.screens.advise import AdviseScreen
+
+    return AdviseScreen()
+
+
+def _hardware() -> Screen[None]:
+    from fathom_tui.screens.hardware import HardwareScreen
+
+    return HardwareScreen()
+
+
+def _models() -> Screen[None]:
+    from fathom_tui.screens.models import ModelsScreen
+
+    return ModelsScreen()
+
+
+def _errata() -> Screen[None]:
+    from fathom_tui.screens.errata import ErrataScreen
+
+    return ErrataScreen()
+
+
+PLACES = (
+    Place("engagements", "1", "Engagements", "Eng"),
+    Place("runs", "2", "Runs", "Runs"),
+    Place("advise", "3", "Advise", "Advise"),
+    Place("hardware", "4", "Hardware", "HW"),
+    Place("models", "5", "Models", "Models"),
+    Place("errata", "6", "Errata", "Errata"),
+)
 """The screens there are; a new one is a line here and one in MODES."""
 
 
@@ -61,6 +92,10 @@ class FathomApp(App[None]):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "engagements": _engagements,
         "runs": _runs,
+        "advise": _advise,
+        "hardware": _hardware,
+        "models": _models,
+        "errata": _errata,
     }
     DEFAULT_MODE = "engagements"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,8 +11,9 @@ from textual.widget import Widget
 from fathom_tui.screens.symbols import Symbols
 from fathom_tui.screens.words import clean
 
-_NAME = " Fathom   "
+_NAME = " Fathom"
 _GAP = "   "
+_NARROW_GAP = " "
 
 
 class Place(NamedTuple):
@@ -21,6 +22,8 @@ class Place(NamedTuple):
     mode: str
     key: str
     title: str
+    short: str
+    """What it is called where the line has no room for all titles."""
 
 
 class Masthead(Widget):
@@ -52,24 +55,34 @@ class Masthead(Widget):
         )
 
     def render(self) -> RenderResult:
-        """Draw the line; the agent gives way where it is too narrow."""
-        left = Content.assemble((_NAME, "bold $accent"))
-        for place in self._places:
+        """Draw the line: short titles before the agent gives way."""
+        titles, gap = self._fitting()
+        left = Content.assemble((_NAME, "bold $accent"), gap)
+        for place, title in zip(self._places, titles, strict=True):
             here = place.mode == self._here
             left += Content.assemble(
                 (f"{place.key} ", "$accent"),
-                (place.title, "bold underline" if here else "$muted"),
-                _GAP,
+                (title, "bold underline" if here else "$muted"),
+                gap,
             )
         room = self.size.width - left.cell_length
         right = self._agent.truncate(max(0, room), ellipsis=True)
         return left + right.pad_left(max(0, room - right.cell_length))
 
+    def _fitting(self) -> tuple[list[str], str]:
+        """Return the titles that leave room for the agent, and what stands between them."""
+        titles = [place.title for place in self._places]
+        taken = len(_NAME + _GAP) + sum(len(f"1 {title}{_GAP}") for title in titles)
+        if taken + self._agent.cell_length <= self.size.width:
+            return titles, _GAP
+        return [place.short for place in self._places], _NARROW_GAP
+
     async def on_click(self, event: Click) -> None:
         """Show the mode that was clicked."""
-        start = len(_NAME)
-        for place in self._places:
-            end = start + len(place.key) + 1 + len(place.title)
+        titles, gap = self._fitting()
+        start = len(_NAME + gap)
+        for place, title in zip(self._places, titles, strict=True):
+            end = start + len(place.key) + 1 + len(title)
             if start <= event.x < end:
                 await self.run_action(f"app.show({place.mode!r})")
-            start = end + len(_GAP)
+            start = end + len(gap)

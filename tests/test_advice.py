@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from fathom_tui.advice import (
     Advice,
     advise,
-    curve,
     declining,
     monthly,
     quoted_crossovers,
@@ -38,6 +37,7 @@ class TestPriya:
         found = ask(8e6)
         assert (found.ruling.verdict, found.costs.cheapest) == (Way.HYBRID, Way.HYBRID)
         assert found.disagreement() == ""
+        assert "gemini-2.0-flash would cost £31, if it will do." in found.agreement()
 
     @pytest.mark.parametrize("tokens", [2e6, 8e6])
     def test_under_gdpr_and_fca_is_told_local_by_both(self, tokens: float) -> None:
@@ -106,24 +106,30 @@ class TestTheCheapestApi:
         assert found.cheapest.month * 1.25 == pytest.approx(48.0)
 
     def test_is_crossed_at_three_quoted_sums_as_far_as_the_hardware_goes(self) -> None:
-        found = ask(2e6)
-        said = [crossing.sentence() for crossing in quoted_crossovers(found, FLASH)]
-        assert said == [
+        against = replace(SETTING, price=FLASH)
+        assert [crossing.sentence() for crossing in quoted_crossovers(against, 0.8)] == [
             "46.9M tokens/day",
             "beyond this hardware's capacity of 77.8M tokens/day",
             "beyond this hardware's capacity of 77.8M tokens/day",
         ]
-        fast = replace(SETTING, machine=replace(MACHINE, tokens_per_s=None))
-        unbounded = quoted_crossovers(advise(found.workload, fast), FLASH)
-        assert [c.sentence() for c in unbounded] == [
+        unbounded = replace(against, machine=replace(MACHINE, tokens_per_s=None))
+        assert [c.sentence() for c in quoted_crossovers(unbounded, 0.8)] == [
             "46.9M tokens/day", "91.1M tokens/day", "182M tokens/day",
         ]  # fmt: skip
 
 
 class TestWarnings:
-    def test_more_than_the_hardware_can_answer_is_said(self) -> None:
-        (warning, *_) = ask(100e6).warnings()
+    def test_more_than_the_hardware_can_answer_is_said_and_priced(self) -> None:
+        found = ask(100e6)
+        (warning, *_) = found.warnings()
         assert "at most 77.8M tokens/day, not 100M" in warning
+        assert found.costs.machines == 2
+        assert found.costs.local - ask(50e6).costs.local == pytest.approx(179.61, abs=0.01)
+
+    def test_what_a_machine_can_answer_is_said_to_be_unknown(self) -> None:
+        unknown = replace(SETTING, machine=replace(MACHINE, tokens_per_s=None))
+        found = advise(Workload(tokens_per_day=100e6), unknown)
+        assert "nobody knows whether one is enough" in found.warnings()[0]
 
     def test_many_at_once_and_short_waits_are_said(self) -> None:
         said = " ".join(ask(2e6, peak=10, latency_ms=150).warnings())
@@ -157,13 +163,8 @@ class TestJson:
         assert sum(terms) == pytest.approx(sums["local"].value or 0, abs=0.02)
 
 
-class TestTheCurve:
-    def test_is_the_costs_at_every_volume(self) -> None:
-        found = curve(ask(2e6), [1e6, 2e6])
-        assert found[Way.CLOUD] == pytest.approx([129.6, 259.2])
-        assert found[Way.LOCAL][0] == found[Way.LOCAL][1]
-
-    def test_crosses_later_as_prices_fall(self) -> None:
+class TestTheCrossover:
+    def test_comes_later_as_prices_fall(self) -> None:
         later = [tokens for _, share, tokens in declining(ask(2e6)) if share == 0.4]
         assert later == sorted(later)  # type: ignore[type-var]
 

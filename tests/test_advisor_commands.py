@@ -32,7 +32,7 @@ class TestAdvise:
             "workload", "verdict", "rule", "cost_verdict", "agree", "disagreement", "also",
             "path", "flips", "confidence", "say", "ownership", "technique", "cheapest_api",
             "monthly", "crossover", "crossover_optimised", "hybrid_from", "cost_edges",
-            "capacity", "warnings",
+            "capacity", "machines", "warnings",
         ]  # fmt: skip
         assert (found["verdict"], found["rule"], found["cost_verdict"]) == ("local", 3, "local")
         assert found["ownership"]["label"] == "rent"
@@ -118,6 +118,7 @@ class TestAdvise:
             (("--tokens-per-day", "2M", "--assume", "months=0"), "months is 0.0"),
             (("--tokens-per-day", "2M", "--gpu-hours", "25"), "at most 24"),
             ((), "No volume was given"),
+            (("--tokens-per-day", "2M", "--engagement", ""), "--engagement is empty"),
         ],
     )
     def test_refuses_what_cannot_be_with_the_value_and_a_way_out(
@@ -180,8 +181,18 @@ class TestCost:
         assert sonnet["crossover_tokens_per_day"]["value"] == pytest.approx(3.86e6, rel=0.01)
         flash = answer(capsys, "cost", "--tokens-per-day", "10M", "--against", "gemini-2.0-flash")
         assert flash["break_even_months"]["value"] is None
-        crossings = [c["tokens_per_day"] for c in flash["crossovers"]]
+        crossings = [c["tokens_per_day"]["value"] for c in flash["crossovers"]]
         assert crossings == pytest.approx([46.9e6, 91.1e6, 182e6], rel=0.005)
+
+    def test_of_more_than_one_machine_can_answer_buys_more(self, capsys: Capture) -> None:
+        one = answer(capsys, "cost", "--tokens-per-day", "10M")
+        many = answer(capsys, "cost", "--tokens-per-day", "100M")
+        assert one["capacity_tokens_per_day"]["value"] < 100e6
+        assert many["upfront_usd"]["value"] == 2 * one["upfront_usd"]["value"]
+
+    def test_says_where_it_is_unknown_what_a_machine_can_answer(self, capsys: Capture) -> None:
+        assert cli.main(["cost", "--tokens-per-day", "100M", "--gpu", "m4-16gb"]) == 0
+        assert "is unknown; the sums are for one" in capsys.readouterr().out.replace("\n", " ")
 
     def test_prints_every_assumption_with_its_source(self, capsys: Capture) -> None:
         for figure in answer(capsys, "cost", "--tokens-per-day", "10M")["assumptions"].values():

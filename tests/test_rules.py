@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fathom_tui.economics import Way
 from fathom_tui.errors import UsageError
 from fathom_tui.rules import decide, ownership, rule_number, verdict_of
-from fathom_tui.workload import Workload, parse_regulations
+from fathom_tui.workload import Workload, check_name, parse_regulations
 
 
 def work(tokens: float, **changes: object) -> Workload:
@@ -60,6 +60,14 @@ class TestThePath:
     def test_ends_at_the_regulation_where_there_is_one(self) -> None:
         path = decide(work(2e6, regulations=("gdpr", "fca"))).path
         assert [(node.condition, node.holds) for node in path] == [("regulation: GDPR, FCA", True)]
+
+    @pytest.mark.parametrize(
+        ("tokens", "shown"), [(999_999, "999,999"), (10_000_001, "10,000,001")]
+    )
+    def test_never_rounds_a_volume_onto_an_edge(self, tokens: float, shown: str) -> None:
+        found = decide(work(tokens))
+        assert found.path[-1].condition.startswith(shown)
+        assert found.confidence.startswith("close")
 
     @given(st.floats(1, 1e12), st.sampled_from([(), ("gdpr",)]))
     def test_always_ends_at_the_one_condition_that_holds(
@@ -158,6 +166,15 @@ class TestBadInput:
             parse_regulations("gdpr,hippa")
         assert "'hippa'" in caught.value.message
         assert "hipaa" in caught.value.fix
+
+    @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31m", "a\u202eb", "x" * 61, "\udcff"])
+    def test_name_that_cannot_be_shown_is_refused(self, name: str) -> None:
+        with pytest.raises(UsageError, match="cannot be a workload's name"):
+            check_name(name)
+
+    @pytest.mark.parametrize("name", ["Triage <b>", "日本語", "👩‍💻 chat", "a/b"])
+    def test_name_in_any_language_is_taken(self, name: str) -> None:
+        assert check_name(name) == name
 
     def test_none_and_nothing_mean_no_regulation(self) -> None:
         assert parse_regulations("none") == parse_regulations("") == ()

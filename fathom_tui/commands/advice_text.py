@@ -36,11 +36,10 @@ def _head(console: Console, advice: Advice, currency: Currency) -> None:
     name = printable(advice.workload.name)
     title = Text.assemble((f"{advice.ruling.verdict.value.upper()}", "bold"), f"  {name}")
     console.print(title.append(f"  ·  rule {rule.number}: {rule.title}"))
-    agreed = f"The costs agree: {advice.costs.cheapest.value} is the cheapest way."
     for text in (
         f"Say: {rule.aloud}",
         f"Confidence: {advice.ruling.confidence}.",
-        advice.disagreement(currency) or agreed,
+        advice.agreement(currency),
     ):
         console.print(Padding(text, (0, 0, 0, 2), expand=False))
     console.print()
@@ -72,8 +71,11 @@ def _path(advice: Advice) -> Iterable[tuple[str, str]]:
             )
         )
     label, why = advice.ownership
-    if advice.rent_or_buy is not None:
-        why = f"{why}. The sum: {advice.rent_or_buy.why}"
+    found = advice.rent_or_buy
+    if found is not None and advice.workload.gpu_hours is not None:
+        why = f"{why}. The sum: {found.why}"
+    elif found is not None and found.break_even_hours_day is not None and found.reachable:
+        why = f"{why}. By the sum, owning costs less from {found.break_even_hours_day:.1f} h/day"
     also = [number for number in advice.ruling.also if number != 6]
     if also:
         yield "also", "rule " + " and rule ".join(map(str, also))
@@ -97,7 +99,8 @@ def _costs(advice: Advice, currency: Currency) -> Iterable[tuple[str, str, str]]
             ("tuning", terms.tuning),
         )
     )
-    yield "local", currency.show(costs.local), f"{setting.machine.name}: {sums}"
+    times = f"{costs.machines} machines of " if costs.machines > 1 else ""
+    yield "local", currency.show(costs.local), f"{times}{setting.machine.name}: {sums}"
     if costs.compliance:
         note = "compliance, added to cloud and hybrid before they are compared"
         yield "regulated", currency.show(costs.compliance), note

@@ -29,16 +29,21 @@ examples:
    "ownership": {"label", "why", "rent_or_buy"}, "technique",
    "cheapest_api": {"id", "name", "month", "crossover"},
    "monthly": {way or term: figure}, "crossover", "crossover_optimised", "hybrid_from",
-   "cost_edges": [{"tokens_per_day", "below", "above"}], "capacity", "warnings"}
+   "cost_edges": [{"tokens_per_day", "below", "above"}], "capacity", "machines",
+   "warnings"}
 "ownership" has "rent_or_buy" where a rent is known, "technique" is {"choice", "answer", "wanted",
 "reasons", "blocks", "cautions", "then", "unknown", "next"}.
-A figure is {"value", "unit", "kind", "source", "as_of"}.
+A crossover is {"tokens_per_day": figure, "within_capacity"} or null; a figure is {"value", "unit",
+"kind", "source", "as_of"}.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the workload and what it is judged against."""
-    parser.epilog = EPILOG
+    from fathom_tui.technique import ASKED
+
+    names = "\n".join(f"  {name:<20} {question}" for name, question in ASKED.items())
+    parser.epilog = f"{EPILOG}\nquestions of the technique, for --answer NAME=VALUE:\n{names}\n"
     work = parser.add_argument_group("workload")
     work.add_argument("--tokens-per-day", metavar="N", help="input and output: 8M, 2.5k, 1_000_000")
     work.add_argument("--input-share", metavar="F", default="0.8", help="0 to 1 or per cent (0.8)")
@@ -52,13 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument("--batchable", action="store_true", help="answers may take 24 hours")
     work.add_argument("--cache-hits", metavar="F", default="0", help="share of input cached (0)")
     work.add_argument("--gpu-hours", metavar="H", help="hours a day a GPU would be busy")
-    work.add_argument("--task", metavar="ID", help="the nearest kind of task (see below)")
+    work.add_argument("--task", metavar="ID", help="the nearest kind of task: fathom catalog tasks")
     work.add_argument(
         "--answer",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="answer a question of the technique: yes, no or a number; may be repeated",
+        help="answer a question of the technique (names below): yes, no or a number",
     )
     work.add_argument("--name", metavar="NAME", help="what this work is called (workload)")
     parser.add_argument(
@@ -72,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Answer one workload, or all that an engagement has."""
     from fathom_tui.advice import advise
 
+    if arguments.engagement == "":
+        raise UsageError("--engagement is empty.", fix="Name one: fathom engagement list")
     catalog = read_catalog(arguments)
     workloads = _workloads(arguments)
     found = []
@@ -114,13 +121,13 @@ def _workloads(arguments: argparse.Namespace) -> "list[Workload]":
 
 def _workload(arguments: argparse.Namespace) -> "Workload":
     from fathom_tui.quantities import parse_count, parse_quantity, parse_share
-    from fathom_tui.workload import MOST_TOKENS, Workload, parse_regulations
+    from fathom_tui.workload import MOST_TOKENS, Workload, check_name, parse_regulations
 
     def optional(flag: str, text: str | None, **limits: float) -> float | None:
         return None if text is None else parse_quantity(text, name=flag, **limits)
 
     return Workload(
-        name=arguments.name or "workload",
+        name="workload" if arguments.name is None else check_name(arguments.name),
         tokens_per_day=parse_quantity(
             arguments.tokens_per_day, name="--tokens-per-day", above=0, high=MOST_TOKENS
         ),

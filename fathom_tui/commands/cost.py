@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fathom_tui.break_even import BreakEven, Case
     from fathom_tui.catalog import Catalog
-    from fathom_tui.economics import Crossover
+    from fathom_tui.economics import Crossover, Machine
     from fathom_tui.figures import Figure
     from fathom_tui.setting import Setting
 
@@ -27,8 +27,8 @@ Two ways to ask:
 
 --json prints {"api_month_usd", "local_month_usd", "upfront_usd", "break_even_months",
   "year_1_savings_usd", "year_3_savings_usd", "crossover_tokens_per_day",
-  "crossover_within_capacity", "capacity_tokens_per_day", "crossovers", "assumptions"}; each a
-figure {"value", "unit", "kind", "source", "as_of"}. local_month_usd is the running cost: what was
+  "crossover_within_capacity", "capacity_tokens_per_day", "crossovers", "assumptions"}; each number
+a figure {"value", "unit", "kind", "source", "as_of"}. local_month_usd is the running cost: what was
 paid at the start is in upfront_usd. The crossover spreads it over the months of use.
 """
 
@@ -107,7 +107,13 @@ def _tokens(
     arguments: argparse.Namespace, catalog: "Catalog", setting: "Setting", share: float
 ) -> "tuple[Case, Crossover | None, dict[str, Figure]]":
     from fathom_tui.break_even import Case
-    from fathom_tui.economics import blended_usd, capacity, crossover, local_cost
+    from fathom_tui.economics import (
+        blended_usd,
+        capacity,
+        crossover,
+        local_cost,
+        machines_for,
+    )
     from fathom_tui.quantities import parse_quantity
     from fathom_tui.setting import assumptions
     from fathom_tui.workload import MOST_TOKENS
@@ -117,30 +123,46 @@ def _tokens(
     )
     market, machine = setting.market, setting.machine
     usd = blended_usd(setting.price, share)
-    terms = local_cost(machine, market)
+    limit = capacity(machine)
+    machines = machines_for(tokens, limit)
+    terms = local_cost(machine, market, machines)
     running = terms.electricity + terms.operations
     case = Case(
         api_usd_per_day=tokens / 1e6 * usd,
-        upfront_usd=machine.price_gbp * market.usd_per_gbp,
+        upfront_usd=machines * machine.price_gbp * market.usd_per_gbp,
         local_usd_per_month=running * market.usd_per_gbp,
     )
-    crossing = crossover(terms.machine, usd, market, capacity=capacity(machine))
-    return case, crossing, assumptions(setting, catalog)
+    if not arguments.json:
+        _say_machines(machine, machines, limit)
+    crossing = crossover(local_cost(machine, market).machine, usd, market, capacity=limit)
+    known = assumptions(setting, catalog)
+    return case, crossing, {name: known[name] for name in _USED}
+
+
+_USED = (
+    "input_usd", "output_usd", "machine_price_gbp", "machine_watts", "usd_per_gbp",
+    "gbp_per_kwh", "months", "utilisation", "operations_gbp",
+)  # fmt: skip
+"""What the comparison with tokens rests on; a fine-tuning is not in it."""
+
+
+def _say_machines(machine: "Machine", machines: int, limit: float | None) -> None:
+    """Say how many machines the volume needs, and what is not in the sum."""
+    from fathom_tui.economics import millions
+
+    name = machine.name
+    if limit is None:
+        said = f"How many tokens/day {name} answers is unknown; the sums are for one."
+    else:
+        said = f"{machines} x ({name}): one answers up to {millions(limit)} tokens/day."
+    console().print(f"{said} Without a fine-tuning: fathom payback fine-tune adds one.")
 
 
 def _figures(
     answer: "BreakEven", crossing: "Crossover | None", setting: "Setting"
 ) -> "dict[str, Figure]":
-    from fathom_tui.figures import Figure, Kind
-
-    def computed(value: float | None, unit: str, source: str) -> Figure:
-        return Figure(
-            value=None if value is None else round(value, 4),
-            unit=unit,
-            kind=Kind.COMPUTED,
-            source=source,
-            as_of=setting.price.origin.as_of,
-        )
+    def computed(value: float | None, unit: str, source: str) -> "Figure":
+        return _computed(None if value is None else round(value, 4), unit, source, setting)
 
     return {
         "api_month_usd": computed(answer.api_month, "USD/month", "a day x 30"),
@@ -166,30 +188,35 @@ def _json(
     share: float,
     known: "Mapping[str, Figure]",
 ) -> dict[str, object]:
+    from fathom_tui.advice import quoted_crossovers
+
     found: dict[str, object] = {name: figure.to_json() for name, figure in figures.items()}
     if crossing is None:
         found["crossover_tokens_per_day"] = None
     found["crossover_within_capacity"] = None if crossing is None else crossing.reachable
-    found["capacity_tokens_per_day"] = None if crossing is None else crossing.capacity
+    limit = None if crossing is None else crossing.capacity
+    found["capacity_tokens_per_day"] = _computed(
+        None if limit is None else round(limit), "tokens/day", "one machine's speed", setting
+    ).to_json()
     found["crossovers"] = [
         {
             "local_month_gbp": quoted.fixed_gbp,
-            "tokens_per_day": round(quoted.tokens_per_day),
+            "tokens_per_day": _computed(
+                round(quoted.tokens_per_day), "tokens/day", "that sum against the API", setting
+            ).to_json(),
             "within_capacity": quoted.reachable,
         }
-        for quoted in (_quoted(setting, share) if crossing is not None else ())
+        for quoted in (quoted_crossovers(setting, share) if crossing is not None else ())
     ]
     found["assumptions"] = {name: figure.to_json() for name, figure in known.items()}
     return found
 
 
-def _quoted(setting: "Setting", share: float) -> "list[Crossover]":
-    from fathom_tui.advice import QUOTED_LOCAL_GBP
-    from fathom_tui.economics import blended_usd, capacity, crossover
+def _computed(value: float | None, unit: str, source: str, setting: "Setting") -> "Figure":
+    from fathom_tui.figures import Figure, Kind
 
-    usd, limit = blended_usd(setting.price, share), capacity(setting.machine)
-    found = (crossover(sum_, usd, setting.market, capacity=limit) for sum_ in QUOTED_LOCAL_GBP)
-    return [crossing for crossing in found if crossing is not None]
+    as_of = setting.price.origin.as_of
+    return Figure(value=value, unit=unit, kind=Kind.COMPUTED, source=source, as_of=as_of)
 
 
 _NAMES = {
@@ -211,6 +238,8 @@ def _print(
     share: float,
     known: "Mapping[str, Figure]",
 ) -> None:
+    from fathom_tui.advice import quoted_crossovers
+
     say = console().print
     for name, figure in figures.items():
         if name == "crossover_tokens_per_day":
@@ -221,7 +250,7 @@ def _print(
         else:
             say(f"{_NAMES[name]:<24} {_amount(figure)}")
     if crossing is not None:
-        for quoted in _quoted(setting, share):
+        for quoted in quoted_crossovers(setting, share):
             say(f"{'':<24} at £{quoted.fixed_gbp:,.0f} a month: {quoted.sentence()}")
     say("")
     say(_assumed(known))

@@ -1,6 +1,7 @@
 """`fathom report`: the memo, the email paragraph and the audit summary of an engagement."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,14 @@ examples:
   fathom report audit acme-triage --format html --out audit.html --snapshot current
 
 The workloads are those kept by: fathom advise --tokens-per-day 2M --engagement ENGAGEMENT
-With --out and Markdown the charts are written beside the file, as SVG.
+With --out and Markdown the charts are written beside the file, as SVG; a file of that name which
+is no chart of this program is left alone, and nothing is written. A link is followed. What goes
+to a device or a pipe has no charts.
+A workload keeps no flags: give --gpu, --against and --assume here as well.
 
 --json prints one object:
   {"report": "memo|email|audit", "engagement", "date", "format", "file": path or null,
+   "files": [every file written],
    "text": the report, or null where it went to a file,
    "footnotes": [{"number", "text", "kind", "source", "as_of"}],
    "workloads": [what `fathom advise --json` prints, ...]}
@@ -67,11 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
         subject = _subject(store, arguments)
         document = _document(store, subject, arguments)
     text = None if arguments.out else _rendered(document, subject, arguments)
-    if arguments.out:
-        _write(document, subject, arguments)
-        narrate(f"Written: {arguments.out}")
+    written = _write(document, subject, arguments) if arguments.out else []
+    for path in written:
+        narrate(f"Written: {path}")
     if arguments.json:
-        print_json(_to_json(document, subject, arguments, text))
+        print_json(_to_json(document, subject, arguments, text, written))
     elif text is not None:
         print(text, end="")
     return ExitCode.DONE
@@ -182,18 +187,65 @@ def _rendered(document: "Document", subject: "Subject", arguments: argparse.Name
     return to_markdown(document)
 
 
-def _write(document: "Document", subject: "Subject", arguments: argparse.Namespace) -> None:
-    """Write the report, and what it shows, whole or not at all."""
-    for path, data in _files(document, subject, arguments).items():
-        beside = path.with_name(f".{path.name}.part")
+def _write(document: "Document", subject: "Subject", arguments: argparse.Namespace) -> list[Path]:
+    """Write the report, and what it shows, and return the files; each is whole or not there."""
+    files = _files(document, subject, arguments)
+    for path in files:
+        if path != arguments.out:
+            _check_chart(path)
+    for path, data in files.items():
         try:
-            beside.write_bytes(data)
-            beside.replace(path)
+            _put(path, data)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise EnvironmentProblem(
                 f"{path} cannot be written: {error.strerror}.", fix="Choose another --out."
             ) from error
+    return list(files)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write into what is no regular file; replace a regular one, or the one a link names."""
+    if _is_special(path):
+        path.write_bytes(data)
+        return
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".fathom-{os.getpid()}.part")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+        if target.exists():
+            beside.chmod(target.stat().st_mode & 0o7777)
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether something is there that is no regular file, such as a device or a pipe."""
+    return path.exists() and not path.is_file()
+
+
+def _check_chart(path: Path) -> None:
+    """Refuse to replace a picture that is not ours.
+
+    Raises:
+        UsageError: The file is somebody else's, or cannot be read.
+    """
+    from fathom_tui.reports.chart import is_chart
+
+    if not path.exists():
+        return
+    try:
+        ours = path.is_file() and is_chart(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise UsageError(
+            f"{path} is where a chart would go, and it was not written by this program. Nothing "
+            "was written.",
+            fix="Choose another --out.",
+        )
 
 
 def _files(
@@ -206,6 +258,8 @@ def _files(
         pages = 1 if arguments.report == "memo" else None
         return {out: to_pdf(document, subject.date, pages=pages)}
     if arguments.format == "html":
+        return {out: _rendered(document, subject, arguments).encode()}
+    if _is_special(out):
         return {out: _rendered(document, subject, arguments).encode()}
     return _markdown_files(document, out)
 
@@ -228,7 +282,11 @@ def _markdown_files(document: "Document", out: Path) -> dict[Path, bytes]:
 
 
 def _to_json(
-    document: "Document", subject: "Subject", arguments: argparse.Namespace, text: str | None
+    document: "Document",
+    subject: "Subject",
+    arguments: argparse.Namespace,
+    text: str | None,
+    written: list[Path],
 ) -> dict[str, Any]:
     return {
         "report": arguments.report,
@@ -236,6 +294,7 @@ def _to_json(
         "date": subject.date,
         "format": arguments.format,
         "file": str(arguments.out) if arguments.out else None,
+        "files": [str(path) for path in written],
         "text": text,
         "footnotes": [_footnote(number, note) for number, note in enumerate(document.notes, 1)],
         "workloads": [advice.to_json(subject.currency) for advice in subject.advices],

@@ -14,6 +14,7 @@ from fathom_tui.reports.document import (
     Document,
     Heading,
     Items,
+    Linked,
     Paragraph,
     Picture,
     Strong,
@@ -159,8 +160,13 @@ def _cheapest(advice: Advice, subject: Subject) -> Text:
 
 def _capacity(advice: Advice) -> str:
     if advice.capacity is None:
-        return f"how much {advice.setting.machine.name} can answer is unknown."
-    return f"{advice.setting.machine.name} answers {millions(advice.capacity)} tokens/day."
+        return (
+            f"how much {advice.setting.machine.name} can answer is unknown, so nobody knows "
+            "whether one is enough."
+        )
+    text = f"one {advice.setting.machine.name} answers {millions(advice.capacity)} tokens/day"
+    count = advice.costs.machines
+    return f"{text}; the costs of full local are those of {count}." if count > 1 else f"{text}."
 
 
 def _technique(advice: Advice) -> str:
@@ -221,5 +227,5 @@ def _assumption(row: Assumption) -> tuple[Text, ...]:
     value = Figure(
         value=row.value, unit=row.unit, kind=origin.kind, source=origin.source, as_of=origin.as_of
     )
-    cells = (row.name, origin.kind.value, origin.source, origin.as_of, str(value))
+    cells = (row.name, origin.kind.value, Linked(origin.source), origin.as_of, str(value))
     return tuple((cell,) for cell in cells)

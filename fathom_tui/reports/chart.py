@@ -59,6 +59,16 @@ class Scale:
         return HEIGHT - BOTTOM - gbp / self.top * (HEIGHT - TOP - BOTTOM)
 
 
+_TITLE = "<title>Cost a month by volume: "
+"""With what the second line of every chart begins."""
+
+
+def is_chart(svg: str) -> bool:
+    """Return whether a file's text is a chart that this program drew."""
+    first, _, rest = svg.partition("\n")
+    return first.startswith("<svg xmlns=") and rest.startswith(_TITLE)
+
+
 def crossover_chart(advice: Advice, currency: Currency) -> str:
     """Return the chart of one workload as a whole SVG element, `<title>` and `<desc>` in it."""
     volumes = _volumes(advice)
@@ -68,7 +78,7 @@ def crossover_chart(advice: Advice, currency: Currency) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" role="img" font-family="{FONT}" font-size="12">',
-        f"<title>Cost a month by volume: {name}</title>",
+        f"{_TITLE}{name}</title>",
         f"<desc>{escape(plain(description(advice, currency)))}</desc>",
         *_capacity(advice, scale),
         *_axes(scale, currency),
@@ -98,7 +108,7 @@ def description(advice: Advice, currency: Currency) -> str:
     )
     if advice.capacity is None:
         return f"{text} How much the machine can answer is unknown."
-    return f"{text} The machine answers at most {millions(advice.capacity)} tokens/day."
+    return f"{text} One machine answers at most {millions(advice.capacity)} tokens/day."
 
 
 def _volumes(advice: Advice) -> list[float]:
@@ -243,7 +253,7 @@ def _capacity(advice: Advice, scale: Scale) -> list[str]:
         f'<rect x="{x:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM}" '
         'fill="#ececec"/>'
     )
-    text = f"grey: over the machine's capacity of {millions(advice.capacity)}"
+    text = f"grey: over one machine's capacity of {millions(advice.capacity)}"
     return [
         shade,
         _rule(x, TOP, x, HEIGHT - BOTTOM, "#999999", dash="3 3"),

@@ -34,12 +34,27 @@ class Note:
 
     def sentence(self) -> str:
         """Return the note as it is printed."""
-        return f"{self.text}. Source: {self.source}; as of {self.as_of}; {self.kind.value}."
+        return "".join(self.parts())
+
+    def parts(self) -> tuple[str, str, str]:
+        """Return the note as it is printed: what leads to the source, the source, and the rest."""
+        return (
+            f"{self.text}. Source: ",
+            self.source,
+            f"; as of {self.as_of}; {self.kind.value}.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Strong:
     """Text that stands out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Where a number is from: the one text in which a web address becomes a link."""
 
     text: str
 
@@ -51,7 +66,7 @@ class Cite:
     note: Note
 
 
-Piece = str | Strong | Cite
+Piece = str | Strong | Linked | Cite
 Text = tuple[Piece, ...]
 """A line of text; no piece holds markup of any format."""
 

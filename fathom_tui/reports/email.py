@@ -2,7 +2,7 @@
 
 from fathom_tui.advice import Advice
 from fathom_tui.economics import Way, millions
-from fathom_tui.reports import together, wording
+from fathom_tui.reports import capacity, together, wording
 from fathom_tui.reports.document import Document, Paragraph, joined
 from fathom_tui.reports.subject import Subject
 
@@ -12,6 +12,7 @@ def email(subject: Subject) -> Document:
     price = subject.setting.price
     sentences = [
         *(_one(subject) if len(subject.advices) == 1 else _several(subject)),
+        *filter(None, (capacity.room(subject), capacity.outgrown(subject))),
         f"The API prices are {price.name}'s of {wording.long_date(price.origin.as_of)} "
         f"({price.origin.source}); the machine's operations, "
         f"{subject.money(subject.setting.market.operations_gbp)} a month, are an assumption.",
@@ -35,8 +36,8 @@ def _one(subject: Subject) -> list[str]:
     sums = (
         f"At {wording.volume(advice)}, {subject.setting.price.name} costs "
         f"{subject.money(costs.cloud)} a month at list price, a hybrid "
-        f"{subject.money(costs.hybrid)} and {subject.setting.machine.name} alone "
-        f"{subject.money(costs.local)}"
+        f"{subject.money(costs.hybrid)} and "
+        f"{capacity.bought(Way.LOCAL, subject)} alone {subject.money(costs.local)}"
     )
     if costs.compliance:
         sums += (
@@ -47,6 +48,7 @@ def _one(subject: Subject) -> list[str]:
         f"We recommend {advice.ruling.verdict.value}. {wording.verdict(advice)}",
         f"{sums}.",
         wording.cost_verdict(advice, subject),
+        *filter(None, [wording.cheaper(subject)]),
     ]
     changes = wording.changes(advice, subject)
     if changes:
@@ -63,6 +65,7 @@ def _several(subject: Subject) -> list[str]:
         f"We recommend {joined(parts)}.",
         f"Together that is {_month(subject, ways)} a month, against {_month(subject, cloud)} with "
         "everything at the API.",
+        *filter(None, [wording.cheaper(subject)]),
     ]
 
 

@@ -10,6 +10,7 @@ from fathom_tui.reports.document import (
     Document,
     Heading,
     Items,
+    Linked,
     Note,
     Paragraph,
     Picture,
@@ -20,7 +21,8 @@ from fathom_tui.reports.document import (
     plain,
 )
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&]")
+# The last two are what would make a link of a bare web address.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&]|:(?=//)|(?i:(?<=www))\.")
 # What would begin a heading, a list or a rule at the start of a line.
 _OPENING = re.compile(r"^(?:(\d+)([.)])(?=\s|$)|()([#+=-]))")
 
@@ -37,15 +39,18 @@ def to_markdown(document: Document, pictures: Mapping[str, str] | None = None) -
     parts = [f"# {quoted(document.title)}", quoted(document.subtitle)]
     parts += [_block(block, notes, pictures or {}) for block in document.blocks]
     if notes:
-        parts.append(
-            "\n".join(f"[^{n}]: {quoted(note.sentence())}" for n, note in enumerate(notes, 1))
-        )
+        parts.append("\n".join(f"[^{n}]: {_note(note)}" for n, note in enumerate(notes, 1)))
     return "\n\n".join(parts) + "\n"
 
 
 def quoted(text: str) -> str:
-    """Return text on one line in which nothing is markup; web addresses become links."""
+    """Return text on one line in which nothing is markup or a link."""
     return _at_start(_escaped(text))
+
+
+def _note(note: Note) -> str:
+    text, source, rest = note.parts()
+    return _at_start(f"{_escaped(text)}{_linked(source)}{_escaped(rest)}")
 
 
 def _at_start(line: str) -> str:
@@ -53,12 +58,16 @@ def _at_start(line: str) -> str:
 
 
 def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", plain(text))
+
+
+def _linked(text: str) -> str:
     clean = plain(text)
     parts, end = [], 0
     for found in URL.finditer(clean):
-        parts += [_SPECIAL.sub(r"\\\g<0>", clean[end : found.start()]), f"<{found[0]}>"]
+        parts += [_escaped(clean[end : found.start()]), f"<{found[0]}>"]
         end = found.end()
-    return "".join([*parts, _SPECIAL.sub(r"\\\g<0>", clean[end:])])
+    return "".join([*parts, _escaped(clean[end:])])
 
 
 def _block(block: Block, notes: tuple[Note, ...], pictures: Mapping[str, str]) -> str:
@@ -90,6 +99,8 @@ def _cell(text: Text, notes: tuple[Note, ...]) -> str:
                 # Stars hold no space at their inner side.
                 said = _escaped(inner)
                 parts.append(f"**{said.strip()}**" + (" " if said.endswith(" ") else ""))
+            case Linked(text=inner):
+                parts.append(_linked(inner))
             case Cite(note=note):
                 parts.append(f"[^{notes.index(note) + 1}]")
             case _:

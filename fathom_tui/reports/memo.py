@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fathom_tui.advice import Advice
 from fathom_tui.economics import Way, millions
-from fathom_tui.reports import together, wording
+from fathom_tui.reports import capacity, together, wording
 from fathom_tui.reports.chart import crossover_chart, description
 from fathom_tui.reports.document import (
     Block,
@@ -42,6 +42,7 @@ def memo(subject: Subject) -> Document:
         *_recommendation(subject),
         Heading(text="Risk"),
         *risk(subject),
+        Paragraph(text=(wording.used_setting(subject),), tone=Tone.SMALL),
     ]
     return Document(
         title=f"{subject.name}: cloud, hybrid or local?",
@@ -57,9 +58,19 @@ def _bottom_line(subject: Subject) -> Text:
         label = advice.ruling.verdict.value.capitalize()
         return (
             Strong(f"Recommended: {label}. "),
-            f"{wording.verdict(advice)} {wording.cost_verdict(advice, subject)}",
+            " ".join(
+                [
+                    wording.verdict(advice),
+                    wording.cost_verdict(advice, subject),
+                    *filter(None, (wording.cheaper(subject), capacity.room(subject))),
+                ]
+            ),
         )
-    return (Strong(f"Recommended: {_split(subject.advices)}. "), _together_line(subject))
+    lines = (_together_line(subject), wording.cheaper(subject), capacity.room(subject))
+    return (
+        Strong(f"Recommended: {_split(subject.advices)}. "),
+        " ".join(filter(None, lines)),
+    )
 
 
 def _split(advices: Sequence[Advice]) -> str:
@@ -125,7 +136,7 @@ def _several(subject: Subject) -> Text:
     text: list[Piece] = [
         f"{len(subject.advices)} workloads, each against {price.name}",
         Cite(wording.api_note(price, advice)),
-        " and one machine that serves them all. The cheapest API in the table is ",
+        " and the same machines for them all. The cheapest API in the table is ",
         other.name,
         Cite(wording.api_note(other, advice)),
         ".",
@@ -195,6 +206,8 @@ def _recommendation(subject: Subject) -> list[Block]:
         )
         for advice in subject.advices
     ]
+    if grown := capacity.outgrown(subject):
+        items.append((grown,))
     return [Items(items=tuple(items))]
 
 
@@ -216,6 +229,8 @@ def _reasons(advice: Advice, subject: Subject) -> Text:
     ]
     if crossings := wording.crossings(advice):
         pieces.append(f"{crossings} ")
+    if grown := capacity.outgrown(subject):
+        pieces.append(f"{grown} ")
     label, why = advice.ownership
     pieces.append(f"Own or rent (rule 6): {label}; {why}. ")
     if wording.changes(advice, subject):

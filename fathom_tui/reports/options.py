@@ -8,7 +8,7 @@ from dataclasses import replace
 from fathom_tui import economics
 from fathom_tui.advice import Advice
 from fathom_tui.economics import Way
-from fathom_tui.reports import together, wording
+from fathom_tui.reports import capacity, together, wording
 from fathom_tui.reports.document import (
     Block,
     Cite,
@@ -68,7 +68,9 @@ def _name(way: Way, subject: Subject) -> Text:
     if way is Way.CLOUD:
         return (Strong("Optimise the cloud"), f": {setting.price.name}, billing fixed first")
     if way is Way.HYBRID:
-        shares = f": {market.local_share:.0%} on {setting.machine.name}, the rest at the API"
+        shares = (
+            f": {market.local_share:.0%} on {capacity.bought(way, subject)}, the rest at the API"
+        )
         split = subject.note(
             "local_share",
             f"A router sends {market.local_share:.0%} of the tokens to the local model and costs "
@@ -76,7 +78,7 @@ def _name(way: Way, subject: Subject) -> Text:
         )
         return (Strong("Hybrid"), shares, Cite(split))
     cites = [Cite(found) for found in wording.machine_notes(subject)]
-    pieces: list[Piece] = [Strong("Full local"), f": {setting.machine.name}"]
+    pieces: list[Piece] = [Strong("Full local"), f": {capacity.bought(way, subject)}"]
     for n, cite in enumerate(cites):
         pieces += [cite] if n == 0 else [" ", cite]
     return tuple(pieces)

@@ -11,6 +11,7 @@ from fathom_tui.reports.document import (
     Document,
     Heading,
     Items,
+    Linked,
     Note,
     Paragraph,
     Picture,
@@ -36,7 +37,12 @@ def to_html(document: Document) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text in which nothing is markup; web addresses become links."""
+    """Return text in which nothing is markup."""
+    return escape(plain(text))
+
+
+def linked(text: str) -> str:
+    """Return text in which nothing is markup, and web addresses are links."""
     clean = plain(text)
     parts, end = [], 0
     for found in URL.finditer(clean):
@@ -67,6 +73,8 @@ def _line(text: Text, notes: tuple[Note, ...]) -> str:
         match piece:
             case Strong(text=inner):
                 parts.append(f"<strong>{quoted(inner)}</strong>")
+            case Linked(text=inner):
+                parts.append(linked(inner))
             case Cite(note=note):
                 number = notes.index(note) + 1
                 parts.append(f'<sup><a href="#note-{number}">{number}</a></sup>')
@@ -97,7 +105,11 @@ def _notes(notes: tuple[Note, ...]) -> str:
     if not notes:
         return ""
     items = "\n".join(
-        f'<li id="note-{number}">{quoted(note.sentence())}</li>'
-        for number, note in enumerate(notes, 1)
+        f'<li id="note-{number}">{_note(note)}</li>' for number, note in enumerate(notes, 1)
     )
     return f'<ol class="notes">\n{items}\n</ol>'
+
+
+def _note(note: Note) -> str:
+    text, source, rest = note.parts()
+    return f"{quoted(text)}{linked(source)}{quoted(rest)}"

@@ -18,6 +18,7 @@ from fathom_tui.reports.document import (
     Document,
     Heading,
     Items,
+    Linked,
     Note,
     Paragraph,
     Picture,
@@ -148,6 +149,8 @@ def _line(text: Text, notes: tuple[Note, ...]) -> list[list[Any]]:
                 pieces.append(["strong", plain(inner)])
             case Cite(note=note):
                 pieces.append(["cite", notes.index(note) + 1])
+            case Linked(text=inner):
+                pieces.append(["text", plain(inner)])
             case _:
                 pieces.append(["text", plain(piece)])
     return pieces

@@ -3,9 +3,12 @@
 Source of the fall: book, ch. 1 (April 2026).
 """
 
+import math
+from dataclasses import replace
+
 from fathom_tui.advice import DECLINES, Advice, declining
 from fathom_tui.economics import millions
-from fathom_tui.reports import together, wording
+from fathom_tui.reports import wording
 from fathom_tui.reports.document import Block, Cite, Items, Paragraph, Strong, Table, Text, Tone
 from fathom_tui.reports.subject import Subject, note
 
@@ -77,25 +80,26 @@ def _under_declines(advice: Advice) -> str:
     if max(volumes, default=0.0) <= limit:
         return ""
     return (
-        f"† More than the {millions(limit)} tokens/day that the machine can answer: at those "
-        "prices it never pays."
+        f"† More than the {millions(limit)} tokens/day that one machine can answer: at those "
+        "prices one never pays."
     )
 
 
 def _dangers(subject: Subject) -> list[str]:
     """Return what else is open; with several workloads what concerns one of them is counted."""
-    advices, found = subject.advices, []
-    taken = together.load(advices)
-    if len(advices) > 1 and taken is not None and taken > 1:
-        found.append(
-            f"All together they need {taken:.1f} times what one machine answers; the sums above "
-            "have one."
-        )
-    lines = dict.fromkeys(line for advice in advices for line in advice.warnings())
-    common = [line for line in lines if all(line in each.warnings() for each in advices)]
+    advices = subject.advices
+    found: list[str] = []
+    each = [_warnings(advice) for advice in advices]
+    lines = dict.fromkeys(line for warnings in each for line in warnings)
+    common = [line for line in lines if all(line in warnings for warnings in each)]
     single = len(lines) - len(common)
     if single:
         more = "points concern single workloads" if single > 1 else "point concerns one workload"
         found.append(f"{single} more {more}: see the audit summary.")
     old = wording.old_prices(subject)
     return [*common, *found, *filter(None, [old])]
+
+
+def _warnings(advice: Advice) -> tuple[str, ...]:
+    """Return what the verdict leaves open but for the capacity, of which the memo speaks before."""
+    return replace(advice, capacity=math.inf).warnings()

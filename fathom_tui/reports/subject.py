@@ -12,6 +12,9 @@ from fathom_tui.figures import Kind
 from fathom_tui.reports.document import Note
 from fathom_tui.setting import REFERENCE_MACHINE, Setting
 
+GIVEN = "given for this report"
+"""The source of a value that differs from the catalog's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -74,7 +77,7 @@ def used_assumptions(catalog: Catalog, setting: Setting, date: str) -> dict[str,
         setting: What the advice was computed with.
         date: ISO date on which a changed value was given.
     """
-    given = Origin(source="given for this report", as_of=date, kind=Kind.ASSUMED)
+    given = Origin(source=GIVEN, as_of=date, kind=Kind.ASSUMED)
 
     def used(row: Assumption, value: float) -> Assumption:
         if value == row.value:

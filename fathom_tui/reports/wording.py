@@ -3,11 +3,12 @@
 from datetime import date as day
 
 from fathom_tui.advice import Advice
-from fathom_tui.catalog import ApiPrice, Origin, stale
+from fathom_tui.catalog import ApiPrice, Assumption, Origin, stale
 from fathom_tui.economics import Crossover, Way, blended_usd, millions
-from fathom_tui.figures import Kind
+from fathom_tui.figures import Figure, Kind
+from fathom_tui.reports import together
 from fathom_tui.reports.document import Note, joined
-from fathom_tui.reports.subject import Subject, note
+from fathom_tui.reports.subject import GIVEN, Subject, note
 
 BOOK = Origin(source="book, ch. 1 (April 2026)", as_of="2026-04-01", kind=Kind.COMMUNITY)
 NAMES = {Way.CLOUD: "cloud API", Way.HYBRID: "hybrid", Way.LOCAL: "local machine"}
@@ -56,6 +57,60 @@ def cost_verdict(advice: Advice, subject: Subject) -> str:
         sum_ = subject.money(advice.costs.compared[way])
         return f"The costs agree: {way.value} is the cheapest way, at {sum_} a month."
     return f"The costs disagree. {advice.disagreement(subject.currency)}"
+
+
+def cheaper(subject: Subject) -> str:
+    """Name the cheapest API beside a verdict that costs more than it; empty where none does."""
+    found = [advice for advice in subject.advices if _is_cheaper(advice)]
+    if not found:
+        return ""
+    name = joined(list(dict.fromkeys(advice.cheapest.price.name for advice in found)))
+    if len(subject.advices) == 1:
+        sum_ = subject.money(found[0].cheapest.month)
+        premium = found[0].costs.compliance
+        kept = f" and {subject.money(premium)} for compliance" if premium else ""
+        return (
+            f"But {name}, the cheapest API in the table, would cost {sum_} a month{kept}, which is "
+            "less, if its answers are good enough."
+        )
+    sums = joined(
+        [f"{advice.workload.name} ({subject.money(advice.cheapest.month)})" for advice in found]
+    )
+    return (
+        f"The cheapest API in the table, {name}, would cost less for {sums}, if the answers are "
+        "good enough."
+    )
+
+
+def _is_cheaper(advice: Advice) -> bool:
+    """Return whether the cheapest API at list price costs less than the rule's verdict."""
+    month = advice.cheapest.month + advice.costs.compliance
+    return month < advice.costs.compared[advice.ruling.verdict]
+
+
+def used_setting(subject: Subject) -> str:
+    """Name the device, the API and the assumptions changed; a workload keeps none of them."""
+    setting, machine = subject.setting, subject.setting.machine
+    given = [row for row in subject.assumptions.values() if row.origin.source == GIVEN]
+    changed = joined([f"{row.name} {_amount(row)}" for row in given]) or "none"
+    return (
+        f"Computed for {machine.name} at {subject.money(machine.price_gbp)} against "
+        f"{setting.price.name} (prices of {long_date(setting.price.origin.as_of)}); assumptions "
+        f"changed: {changed}. The workload does not keep these: they were chosen for this memo."
+    )
+
+
+def _amount(row: Assumption) -> str:
+    origin = row.origin
+    return str(
+        Figure(
+            value=row.value,
+            unit=row.unit,
+            kind=origin.kind,
+            source=origin.source,
+            as_of=origin.as_of,
+        )
+    )
 
 
 def confidence(advice: Advice) -> str:
@@ -124,7 +179,7 @@ def crossings(advice: Advice) -> str:
     ]
     if not parts:
         return ""
-    return f"The machine{untuned(advice)} is {joined(list(dict.fromkeys(parts)))}."
+    return f"One machine{untuned(advice)} is {joined(list(dict.fromkeys(parts)))}."
 
 
 def untuned(advice: Advice) -> str:
@@ -135,7 +190,10 @@ def untuned(advice: Advice) -> str:
 def machine_notes(subject: Subject) -> tuple[Note, ...]:
     """Return where the machine's price, its electricity and its operations are from."""
     machine, market = subject.setting.machine, subject.setting.market
-    terms, used = subject.main.costs.local_terms, subject.assumptions
+    local = [Way.LOCAL] * len(subject.advices)
+    terms, used = together.terms(subject.advices, local), subject.assumptions
+    count = together.machines(subject.advices, local)
+    several, each = (f"{count} times ", " each") if count > 1 else ("", "")
     operations = used["operations_gbp"]
     span = (
         f" (range {subject.money(operations.low)} to {subject.money(operations.high)})"
@@ -145,13 +203,13 @@ def machine_notes(subject: Subject) -> tuple[Note, ...]:
     return (
         subject.note(
             "machine_price_gbp",
-            f"{machine.name}: {subject.money(machine.price_gbp)} over {market.months:g} months, "
-            f"{subject.money(terms.hardware)} a month",
+            f"{several}{machine.name}: {subject.money(machine.price_gbp)}{each} over "
+            f"{market.months:g} months, {subject.money(terms.hardware)} a month",
         ),
         subject.note(
             "gbp_per_kwh",
-            f"Electricity: {machine.watts:,.0f} W for {market.utilisation:.0%} of the month at "
-            f"£{market.gbp_per_kwh:g}/kWh, {subject.money(terms.electricity)} a month",
+            f"Electricity: {several}{machine.watts:,.0f} W for {market.utilisation:.0%} of the "
+            f"month at £{market.gbp_per_kwh:g}/kWh, {subject.money(terms.electricity)} a month",
         ),
         subject.note(
             "operations_gbp",

@@ -1,7 +1,7 @@
 """The workloads of an engagement: facts in its journal, one for each name."""
 
 from fathom_tui.store.ledger import Store
-from fathom_tui.workload import Workload
+from fathom_tui.workload import Workload, check_name
 
 _PREFIX = "workload/"
 
@@ -11,7 +11,9 @@ def keep_workload(store: Store, slug: str, workload: Workload) -> None:
 
     Raises:
         NotFound: There is no such engagement.
+        UsageError: The name cannot be shown as it is.
     """
+    check_name(workload.name)
     store.engagement(slug)
     store.record(slug, "fact", {"key": _PREFIX + workload.name, "value": workload.to_json()})
 

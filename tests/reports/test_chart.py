@@ -49,7 +49,7 @@ def test_chart_marks_the_workload_and_where_the_cheapest_way_changes() -> None:
 
 
 def test_chart_shades_what_is_beyond_the_capacity() -> None:
-    assert "grey: over the machine's capacity of 77.8M" in texts(drawn(advise(CONTRACTS, SETTING)))
+    assert "grey: over one machine's capacity of 77.8M" in texts(drawn(advise(CONTRACTS, SETTING)))
     assert not any("capacity" in text for text in texts(drawn(advise(SUPPORT, UNMEASURED))))
 
 

@@ -19,6 +19,7 @@ from fathom_tui.reports.memo import memo
 from fathom_tui.reports.page import to_html
 from fathom_tui.reports.pdf import page_count
 from fathom_tui.reports.subject import Subject
+from tests.advising import BOOK
 from tests.reports.goldens import EVIDENCE
 from tests.reports.subjects import SUMMARIES, TRIAGE, subject
 
@@ -38,12 +39,14 @@ NASTY = (
     "${title} $style",
     "=====",
     "1. one",
+    "https://example.org/a?b=1",
+    "<https://example.org> www.example.org",
 )
 names = st.one_of(
     st.sampled_from(NASTY),
     st.text(alphabet="<>&\"'`*_[]()#|~!\\-=+.:;$@{} \n\tab1\u202e\ud800", max_size=30),
     st.text(max_size=30),
-).filter(lambda name: "://" not in name)
+)
 
 
 def named(name: str) -> Subject:
@@ -129,14 +132,31 @@ def test_no_name_is_markup_in_pdf(name: str) -> None:
         assert page_count(document, "2026-04-20") >= 1
 
 
-def test_a_web_address_is_a_link_and_takes_nothing_else_with_it() -> None:
-    document = email(named('see https://example.org/a_b?c=1&d=2" onclick="x'))
+def test_a_web_address_in_a_name_is_no_link() -> None:
+    name = "see https://example.org/a_b?c=1 and www.example.org"
+    linkify = MarkdownIt("gfm-like").enable("linkify")
 
-    links = [tag[1] for tag in Tags(to_html(document)).found if tag[0] == "a" and tag != "a"]
+    for document in documents(name):
+        assert not [each for each in hrefs(document) if not each.startswith("#")]
+        tokens = linkify.parse(to_markdown(document))
+        children = [child.type for token in tokens for child in token.children or ()]
+        assert "link_open" not in children
 
-    assert links
-    assert all(link == [("href", "https://example.org/a_b?c=1&d=2")] for link in links)
-    assert "<https://example.org/a_b?c=1&d=2>" in to_markdown(document)
+
+def test_a_web_address_in_a_source_is_a_link_and_takes_nothing_else_with_it() -> None:
+    found = named("Acme")
+    origin = replace(BOOK, source='https://example.org/a_b?c=1&d=2" onclick="x')
+    rows = {name: replace(row, origin=origin) for name, row in found.assumptions.items()}
+
+    for document in (memo(replace(found, assumptions=rows)),):
+        links = [each for each in hrefs(document) if not each.startswith("#")]
+        assert links and set(links) == {"https://example.org/a_b?c=1&d=2"}
+        assert "<https://example.org/a_b?c=1&d=2>" in to_markdown(document)
+
+
+def hrefs(document: Document) -> list[str]:
+    tags = [tag[1] for tag in Tags(to_html(document)).found if tag[0] == "a" and tag != "a"]
+    return [value for tag in tags for name, value in tag if name == "href"]
 
 
 def test_other_schemes_are_no_links() -> None:

@@ -1,16 +1,27 @@
+import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fathom_tui.advice import advise
 from fathom_tui.catalog import Assumption
 from fathom_tui.currency import Currency
 from fathom_tui.economics import Way
 from fathom_tui.figures import Kind
-from fathom_tui.reports import together
+from fathom_tui.reports import capacity, together
 from fathom_tui.reports.document import Document, Heading, Items, Paragraph, Strong, Table, Tone
+from fathom_tui.reports.email import email
 from fathom_tui.reports.markdown import to_markdown
 from fathom_tui.reports.memo import memo
+from fathom_tui.reports.subject import Subject
+from fathom_tui.workload import Workload
 from tests.advising import SETTING
 from tests.reports.subjects import (
+    CONTRACTS,
     FOUR,
     PRIYA,
     SUMMARIES,
@@ -109,7 +120,7 @@ def test_crossover_beyond_the_capacity_is_marked() -> None:
     text = words(memo(subject(SUPPORT, setting=setting)))
 
     assert "60.2M †" in text
-    assert "More than the 17.3M tokens/day that the machine can answer" in text
+    assert "More than the 17.3M tokens/day that one machine can answer" in text
 
 
 def test_unknown_speed_is_said_to_be_unknown() -> None:
@@ -183,7 +194,6 @@ def test_one_workload_together_costs_what_it_costs_alone() -> None:
     for workload in (TRIAGE, SUPPORT, SUMMARIES):
         advice = advise(workload, SETTING)
         for way in Way:
-            assert together.month([advice], [way]) == advice.month(way)
             alone = together.month([advice], [way]) + together.compliance([advice], [way])
             assert abs(alone - advice.costs.compared[way]) < 1e-9
 
@@ -197,3 +207,117 @@ def test_one_machine_serves_several_workloads() -> None:
     assert both == sum(advice.costs.hybrid for advice in advices) - machine - 12
     assert together.to_buy(advices, [Way.HYBRID, Way.LOCAL]) == 3_200 + 9_750
     assert together.to_buy(advices, [Way.CLOUD, Way.CLOUD]) == 0
+
+
+OVER = replace(SUPPORT, tokens_per_day=200e6, growth=0.0)
+"""Three machines of 77.8M tokens a day, and two for a hybrid's 70%."""
+
+
+@pytest.mark.parametrize("report", [memo, email])
+def test_volume_over_the_capacity_says_how_many_machines(
+    report: Callable[[Subject], Document],
+) -> None:
+    text = words(report(subject(OVER)))
+
+    assert "One 2 x RTX 4090 answers at most 77.8M tokens/day: 3 machines would be needed" in text
+    assert "2 for a hybrid, and the sums are for as many." in text
+
+
+def test_options_name_and_buy_as_many_machines_as_it_takes() -> None:
+    cloud, hybrid, local = options(memo(subject(OVER)))
+
+    assert cloud[2] == "nothing"
+    assert hybrid[0].endswith("70% on 2 machines, each 2 x RTX 4090, the rest at the API")
+    assert local[0].strip() == ": 3 machines, each 2 x RTX 4090"
+    assert (hybrid[2], local[2]) == ("£6,400", "£19,350")
+
+
+@pytest.mark.parametrize("report", [memo, email])
+def test_unknown_speed_leaves_open_whether_one_machine_is_enough(
+    report: Callable[[Subject], Document],
+) -> None:
+    found = subject(SUPPORT, setting=UNMEASURED)
+
+    assert "nobody knows whether one is enough; the sums are for one." in words(report(found))
+
+
+def test_options_say_that_enough_is_unknown() -> None:
+    rows = options(memo(subject(SUPPORT, setting=UNMEASURED)))
+
+    assert ["(enough? unknown)" in row[0] for row in rows] == [False, True, True]
+
+
+def test_several_workloads_share_the_machines_that_they_need_together() -> None:
+    text = words(memo(FOUR))
+
+    assert "All together take 1.3 times what one 2 x RTX 4090 answers" in text
+    assert "Full local**: 2 machines, each 2 x RTX 4090" in text
+
+
+def test_growth_past_the_machine_names_the_month() -> None:
+    """8M x 1.15^n x 70% is over 77.8M from n = 19, the whole of 8M from n = 17."""
+    local = replace(SUPPORT, regulations=("gdpr",))
+
+    assert "more than one machine answers in month 19" in words(memo(UNREGULATED))
+    assert "more than one machine answers in month 17" in words(email(subject(local)))
+
+
+def test_growth_after_the_write_off_or_past_an_unknown_machine_is_not_spoken_of() -> None:
+    slow = replace(SUPPORT, growth=0.01)
+
+    assert capacity.outgrown(subject(slow)) == ""
+    assert capacity.outgrown(subject(SUPPORT, setting=UNMEASURED)) == ""
+    assert capacity.outgrown(subject(replace(SUPPORT, growth=-0.2))) == ""
+
+
+@given(
+    tokens=st.floats(1, 1e15),
+    growth=st.floats(-0.99, 10),
+    months=st.floats(0.5, 1e12),
+)
+def test_month_of_outgrowing_is_the_one_of_compound_growth(
+    tokens: float, growth: float, months: float
+) -> None:
+    setting = replace(SETTING, market=replace(SETTING.market, months=months))
+    workload = Workload(tokens_per_day=tokens, growth=growth, regulations=("gdpr",))
+    found = subject(workload, setting=setting)
+
+    said = re.search(r"in month (\d+), before", capacity.outgrown(found))
+
+    limit = found.main.costs.machines * (found.main.capacity or 0)
+    month = int(said[1]) if said else min(math.floor(months), 600) + 1
+    assert growth <= 0 or tokens * (1 + growth) ** (month - 1) <= limit * (1 + 1e-9)
+    assert said is None or tokens * (1 + growth) ** month > limit * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("report", [memo, email])
+def test_cheaper_api_is_named_beside_a_verdict_that_costs_more(
+    report: Callable[[Subject], Document],
+) -> None:
+    text = words(report(subject(CONTRACTS)))
+
+    assert "gemini-2.0-flash, the cheapest API in the table, would cost £255" in text
+    assert "the cheapest API in the table, would cost" not in words(report(PRIYA))
+    assert "would cost less for support (£31), search (£1.92) and contracts (£255)" in words(
+        report(FOUR)
+    )
+
+
+def test_memo_ends_with_the_setting_it_used() -> None:
+    last = memo(UNREGULATED).blocks[-1]
+
+    assert isinstance(last, Paragraph)
+    assert last.text == (
+        "Computed for 2 x RTX 4090 at £3,200 against claude-sonnet-4 (prices of 15 April 2026); "
+        "assumptions changed: none. The workload does not keep these: they were chosen for this "
+        "memo.",
+    )
+
+
+@given(tokens=st.lists(st.floats(1, 1e12), min_size=1, max_size=3))
+def test_workload_alone_costs_together_what_the_cost_model_says(tokens: list[float]) -> None:
+    for volume in tokens:
+        advice = advise(Workload(tokens_per_day=volume), SETTING)
+        for way in Way:
+            alone = together.month([advice], [way])
+            assert alone == pytest.approx(advice.costs.compared[way], rel=1e-9)

@@ -1,4 +1,6 @@
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,8 @@ def test_json_has_the_notes_and_what_advise_prints(acme: str, capsys: Capture) -
 
     found = answered(capsys)
     assert list(found) == [
-        *("report", "engagement", "date", "format", "file", "text", "footnotes", "workloads")
+        *("report", "engagement", "date", "format", "file", "files", "text", "footnotes"),
+        "workloads",
     ]
     assert (found["report"], found["engagement"], found["format"]) == ("memo", "acme", "md")
     assert found["file"] is None and found["text"].startswith("# ")
@@ -143,3 +146,99 @@ def test_place_where_no_report_can_go_is_refused(
 
     assert fathom("memo", acme, "--out", out) == ExitCode.USAGE
     assert list(tmp_path.glob("*memo*")) == []
+
+
+def test_device_is_written_into_and_stays_a_device(acme: str, tmp_path: Path) -> None:
+    link = tmp_path / "nowhere.md"
+    link.symlink_to("/dev/null")
+
+    assert fathom("memo", acme, "--out", str(link)) == ExitCode.DONE
+
+    assert link.is_char_device()
+    assert [path.name for path in tmp_path.glob("nowhere*")] == ["nowhere.md"]
+
+
+def test_full_device_is_an_error_and_stays_a_device(
+    acme: str, tmp_path: Path, capsys: Capture
+) -> None:
+    link = tmp_path / "full.md"
+    link.symlink_to("/dev/full")
+
+    assert fathom("memo", acme, "--out", str(link)) == ExitCode.ENVIRONMENT
+
+    assert "No space left" in capsys.readouterr().err
+    assert link.is_char_device()
+
+
+def test_pipe_gets_the_report_without_charts(acme: str, tmp_path: Path) -> None:
+    pipe, found = tmp_path / "pipe.md", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text("utf-8")))
+    reader.start()
+
+    assert fathom("memo", acme, "--out", str(pipe)) == ExitCode.DONE
+
+    reader.join()
+    assert pipe.is_fifo() and "*Chart: " in found[0]
+    assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe.md"]
+
+
+def test_link_stays_and_the_file_it_names_is_replaced(acme: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    target, link = tmp_path / "kept" / "memo.html", tmp_path / "link.html"
+    target.write_text("old", "utf-8")
+    target.chmod(0o600)
+    link.symlink_to(target)
+
+    assert fathom("memo", acme, "--format", "html", "--out", str(link)) == ExitCode.DONE
+
+    assert link.is_symlink() and target.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in target.parent.iterdir()] == ["memo.html"]
+
+
+def test_link_to_nothing_makes_the_file_it_names(acme: str, tmp_path: Path) -> None:
+    link = tmp_path / "link.html"
+    link.symlink_to("new.html")
+
+    assert fathom("memo", acme, "--format", "html", "--out", str(link)) == ExitCode.DONE
+
+    assert link.is_symlink() and (tmp_path / "new.html").is_file()
+
+
+@pytest.mark.parametrize("content", [b"<svg>mine</svg>", b"\xff\xfe", b""])
+def test_picture_of_somebody_else_is_never_replaced(
+    acme: str, tmp_path: Path, capsys: Capture, content: bytes
+) -> None:
+    picture = tmp_path / "audit-2.svg"
+    picture.write_bytes(content)
+
+    assert fathom("audit", acme, "--out", str(tmp_path / "audit.md")) == ExitCode.USAGE
+
+    said = capsys.readouterr().err
+    assert str(picture) in said and "Choose another --out." in said
+    assert picture.read_bytes() == content
+    assert [path.name for path in tmp_path.glob("audit*")] == ["audit-2.svg"]
+
+
+def test_report_and_its_own_charts_can_be_written_again(
+    acme: str, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "memo.md"
+    fathom("memo", acme, "--out", str(out))
+    capsys.readouterr()
+
+    assert fathom("memo", acme, "--out", str(out), "--json") == ExitCode.DONE
+
+    printed = capsys.readouterr()
+    files = [str(out.with_suffix(".svg")), str(out)]
+    assert json.loads(printed.out)["files"] == files
+    assert [f"Written: {file}" in printed.err for file in files] == [True, True]
+
+
+def test_memo_names_what_it_was_computed_for(acme: str, capsys: Capture) -> None:
+    fathom("memo", acme, "--gpu-price", "2500", "--assume", "operations_gbp=100")
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "RTX 4090 24GB at £2,500 against Claude Sonnet 4 (prices of " in said
+    assert "changed: " in said and "100 GBP/month" in said
