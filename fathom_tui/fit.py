@@ -8,7 +8,14 @@ from fathom_tui.catalog import Gpu, Model, Quant
 from fathom_tui.errors import UsageError
 from fathom_tui.memory import InferenceMemory, inference, weights_bytes
 from fathom_tui.speed import Rate, Reading, decode_rate, prefill_rate, reading
-from fathom_tui.training_memory import Backend, Method, TrainingMemory, TrainingPlan, training
+from fathom_tui.training_memory import (
+    Backend,
+    Method,
+    TrainingMemory,
+    TrainingPlan,
+    routed_experts,
+    training,
+)
 
 GIB = 2**30
 TAKEN_GIB = 0.75
@@ -90,6 +97,47 @@ class Fit:
     plan: TrainingPlan | None
     training: TrainingMemory | None
     devices: tuple[DeviceFit, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known to read the numbers."""
+        made_for, found = self.subject.architecture.context, list[str]()
+        if self.context > made_for:
+            found.append(
+                f"the model was made for {made_for:,} tokens of context, not {self.context:,}"
+            )
+        if self.plan is None or self.training is None:
+            return tuple(found)
+        if self.plan.seq > made_for:
+            found.append(
+                f"the model was made for {made_for:,} tokens of context, not for training on rows "
+                f"of {self.plan.seq:,}"
+            )
+        found += _expert_notes(self.subject.architecture, self.plan)
+        return (*found, *_card_notes(self.devices, self.training))
+
+
+def _expert_notes(architecture: Architecture, plan: TrainingPlan) -> list[str]:
+    routed = routed_experts(architecture)
+    if not routed or plan.method is Method.FULL:
+        return []
+    same = "; Unsloth is counted the same" if plan.backend is Backend.UNSLOTH else ""
+    return [
+        f"with TRL and PEFT the experts stay in 16 bit, {2 * routed / 1e9:,.1f} GB, and get no "
+        f"adapter: transformers keeps them as single tensors{same}"
+    ]
+
+
+def _card_notes(devices: Sequence[DeviceFit], memory: TrainingMemory) -> list[str]:
+    """Return a note where all cards together hold a training that one of them does not."""
+    several = [device for device in devices if device.gpu.count > 1 and device.trains]
+    sharded = [d.gpu.id for d in several if memory.total > d.usable / d.gpu.count]
+    if not sharded:
+        return []
+    return [
+        f"on {', '.join(sharded)} training fits only sharded over all cards (FSDP), which is how "
+        "it is counted; copied to each card (DDP) it does not fit"
+    ]
 
 
 def usable_bytes(gpu: Gpu) -> int:

@@ -188,6 +188,7 @@ def compute_bytes(
     *,
     ubatch: int = UBATCH,
     flash_attention: bool = True,
+    whole_window: bool = False,
 ) -> int:
     """Return the bytes of llama.cpp's compute buffer, the largest stage of one batch's graph.
 
@@ -199,36 +200,31 @@ def compute_bytes(
         context: Tokens; rounded up to 256.
         ubatch: Tokens computed at once.
         flash_attention: Whether the engine uses it.
+        whole_window: As in `kv_cache_bytes`.
 
     Source: the stages as gguf-parser-go 0.25.0 lists them; how many rows of which width each
     holds, from llama.cpp's own report on models of many shapes (bench/results/memory.json, where
     the largest error is).
     """
-    tokens = min(ubatch, context)
+    a, cells = architecture, _padded(context)
+    window = cells if whole_window else window_cells(a, context, ubatch=ubatch)
+    mask = cells + (window if a.sliding_layers else 0)  # one of the context, one of the window
+    scores = mask / 2 if flash_attention else mask + a.heads * cells
     stages = (
-        architecture.vocab + 2 * architecture.hidden,
-        _attention_values(architecture, context, flash_attention, ubatch),
-        _mlp_values(architecture) + _mask(architecture, context, ubatch) / 2,
+        a.vocab + 2 * a.hidden,
+        _attention_values(a, flash_attention) + scores,
+        _mlp_values(a) + mask / 2,
     )
-    return int(4 * tokens * max(stages))
+    return int(4 * min(ubatch, context) * max(stages))
 
 
-def _attention_values(a: Architecture, context: int, flash: bool, ubatch: int) -> float:
-    """Return the float32 values a token has in the stage of attention."""
-    mask = _mask(a, context, ubatch)
-    scores = mask / 2 if flash else mask + a.heads * _padded(context)
+def _attention_values(a: Architecture, flash: bool) -> int:
+    """Return the float32 values a token has in the stage of attention, but for scores and mask."""
     if a.mla:
-        m = a.mla
-        each = 2 * m.kv_lora_rank + 2 * m.rope_head_dim + m.nope_head_dim
-        return 5 * a.hidden + a.heads * each + scores
+        each = 2 * a.mla.kv_lora_rank + 2 * a.mla.rope_head_dim + a.mla.nope_head_dim
+        return 5 * a.hidden + a.heads * each
     own = 2 * a.heads * a.head_dim + 2 * a.kv_heads * a.head_dim
-    return (1 if flash else 3) * a.hidden + own + scores
-
-
-def _mask(a: Architecture, context: int, ubatch: int) -> int:
-    """Return the cells that a token's masks cover: one of the context, one of the window."""
-    window = window_cells(a, context, ubatch=ubatch) if a.sliding_layers else 0
-    return _padded(context) + window
+    return (1 if flash else 3) * a.hidden + own
 
 
 def _mlp_values(a: Architecture) -> int:

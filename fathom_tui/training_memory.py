@@ -123,7 +123,8 @@ def training(architecture: Architecture, plan: TrainingPlan) -> TrainingMemory:
         UsageError: The model has no such target.
 
     Source: terms as in fitcheck-llm 0.3.1 (docs/SPEC.md, 3.1); how many values a token keeps, from
-    counting the tensors alive in steps of transformers 5.17, PEFT 0.21 and TRL 1.14.
+    counting the tensors alive in steps of transformers 5.17, PEFT 0.21 and TRL 1.14
+    (bench/results/training_memory.json).
     """
     trainable = trainable_parameters(architecture, plan)
     weights, gradients, optimizer = _states(architecture, plan, trainable)
@@ -170,6 +171,20 @@ def trainable_parameters(architecture: Architecture, plan: TrainingPlan) -> int:
         for layers, shapes in _linear(architecture)
     )
     return plan.rank * sides
+
+
+def routed_experts(architecture: Architecture) -> int:
+    """Return the parameters of a mixture's routed experts; 0 without experts.
+
+    bitsandbytes does not quantise them, and PEFT puts no adapter on them.
+
+    Source: transformers 5.17 keeps a layer's experts as single tensors, not as linear layers.
+    """
+    a, moe = architecture, architecture.moe
+    if moe is None:
+        return 0
+    each = sum(d_in * d_out for d_in, d_out in mlp_shapes(a, moe.intermediate).values())
+    return (a.layers - moe.dense_layers) * moe.experts * each
 
 
 def _linear(a: Architecture) -> list[tuple[int, dict[str, Shape]]]:

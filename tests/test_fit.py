@@ -10,7 +10,7 @@ from fathom_tui import cli
 from fathom_tui.catalog import load
 from fathom_tui.errors import UsageError
 from fathom_tui.fit import PLANS, Subject, fit, matrix, usable_bytes
-from fathom_tui.memory import OVERHEAD
+from fathom_tui.memory import KV_TYPES, OVERHEAD
 from fathom_tui.training_memory import Backend, Method, TrainingPlan
 from tests.runner.toy import write_model
 
@@ -80,6 +80,44 @@ class TestFit:
             assert device.trains is False
 
 
+class TestNotes:
+    @staticmethod
+    def notes(model: str, plan: TrainingPlan | None, *gpus: str) -> str:
+        found = fit(subject(model), map(KNOWN.gpu, gpus), context=2_048, plan=plan)
+        return " ".join(found.notes)
+
+    def test_experts_that_stay_in_16_bits_are_told(self) -> None:
+        notes = self.notes("mixtral-8x7b", TrainingPlan(method=Method.QLORA))
+
+        assert "experts stay in 16 bit, 90.2 GB, and get no adapter" in notes
+
+    def test_unsloths_experts_are_said_to_be_counted_the_same(self) -> None:
+        plan = TrainingPlan(method=Method.LORA, backend=Backend.UNSLOTH)
+
+        assert "Unsloth is counted the same" in self.notes("mixtral-8x7b", plan)
+
+    @pytest.mark.parametrize(
+        ("model", "plan"),
+        [
+            ("mixtral-8x7b", None),
+            ("mixtral-8x7b", TrainingPlan(method=Method.FULL)),
+            ("llama-3.1-8b", TrainingPlan(method=Method.QLORA)),
+        ],
+    )
+    def test_nothing_is_said_of_experts_without_an_adapter_or_a_mixture(
+        self, model: str, plan: TrainingPlan | None
+    ) -> None:
+        assert "experts" not in self.notes(model, plan)
+
+    def test_a_training_that_only_all_cards_hold_is_said_to_be_sharded(self) -> None:
+        plan = TrainingPlan(method=Method.LORA)
+        gpus = ("rtx-4090", "rtx-4090-x2")
+
+        assert "on rtx-4090-x2 training fits only sharded" in self.notes("phi-4", plan, *gpus)
+        assert self.notes("llama-3.1-8b", plan, *gpus) == ""  # fits each card
+        assert self.notes("llama-3.1-70b", plan, *gpus) == ""  # fits neither
+
+
 class TestMatrix:
     def test_every_cell_is_what_fit_says(self) -> None:
         models, gpus = KNOWN.models[::6], KNOWN.gpus[::5]
@@ -130,7 +168,7 @@ class TestCommand:
     ) -> None:
         found = self.answer(capsys, "llama-3.1-8b", "--context", "32768", "--train", "qlora")
 
-        assert list(found) == ["model", "inference", "training", "devices"]
+        assert list(found) == ["model", "inference", "training", "devices", "notes"]
         assert found["model"] == "llama-3.1-8b"
         for part, terms in TERMS.items():
             figures = found[part]
@@ -210,6 +248,22 @@ class TestCommand:
             (("llama-3.1-8b", "--train", "lora", "--targets", "x"), "x"),
             (("llama-3.1-8b", "--train", "lora", "--batch", "-1"), "--batch"),
             (("./no-such-model.gguf",), "no-such-model.gguf"),
+            (("",), "No model was named"),
+            ((" ",), "No model was named"),
+            (("llama-3.1-8b", "--gpu", ""), "device ''"),
+            (("llama-3.1-8b", "--quant", ""), "quantisation ''"),
+            (("Qwen/No-Such-Model", "--quant", "q9_z"), "q9_z"),
+            (("llama-3.1-8b", "--kv", ""), "''"),
+            (("llama-3.1-8b", "--train", "lora", "--rank", ""), "--rank is ''"),
+            (("llama-3.1-8b", "--train", "lora", "--seq", ""), "--seq is ''"),
+            (("a" * 300,), "300 characters"),
+            (("a/" + "b" * 5_000,), "5,002 characters"),
+            (("~nobody-of-that-name/model",), "without ~"),
+            (("a\0b",), "There is no model"),
+            (("bge-m3",), "bge-m3 is an encoder"),
+            (("nomic-embed-text:latest",), "is an encoder"),
+            (("BAAI/bge-m3",), "embedding models are not sized here"),
+            (("nomic-ai/nomic-embed-text-v1.5",), "embedding models are not sized here"),
         ],
     )
     def test_what_cannot_be_used_is_a_usage_error_that_names_it(
@@ -251,9 +305,53 @@ class TestCommand:
         cli.main(["fit", str(model), "--json"])
 
         streams = capsys.readouterr()
-        assert json.loads(streams.out)["model"] == "mine"
+        found = json.loads(streams.out)
+        assert found["model"] == "mine"
         assert "num_key_value_heads = 4" in streams.err
         assert "marvel is not known here" in streams.err
+        assert [f"note: {note}" for note in found["notes"]] == streams.err.splitlines()
+
+    def test_help_names_every_type_of_cache(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(["fit", "--help"])
+
+        out = " ".join(capsys.readouterr().out.split())
+        assert ", ".join(KV_TYPES) in out
+        assert '"notes": [text, ...]' in out
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b'{"model_type": "caf\xe9"}', "not UTF-8"),
+            (b"\xff\xfe{\x00}\x00", "not UTF-8"),
+            (b"[" * 100_000, "nested too deeply"),
+            (b'{"a":' * 100_000, "nested too deeply"),
+        ],
+    )
+    def test_a_config_that_cannot_be_read_is_a_usage_error(
+        self, content: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "config.json"
+        path.write_bytes(content)
+
+        assert cli.main(["fit", str(path)]) == 2
+
+        err = capsys.readouterr().err
+        assert says in err and "fix:" in err
+
+    def test_notes_are_in_json_and_on_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.main(["fit", "phi-4", "--context", "64k", "--train", "lora", "--seq", "32k", "--json"])
+
+        streams = capsys.readouterr()
+        notes = json.loads(streams.out)["notes"]
+        assert any("made for 16,384 tokens of context, not 64,000" in note for note in notes)
+        assert any("training on rows of 32,000" in note for note in notes)
+        assert [f"note: {note}" for note in notes] == streams.err.splitlines()
+
+    def test_a_model_without_anything_to_say_has_no_notes(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.answer(capsys, "llama-3.1-8b")["notes"] == []
 
     def test_one_device_means_one_row(self, capsys: pytest.CaptureFixture[str]) -> None:
         found = self.answer(capsys, "llama-3.1-8b", "--gpu", "NVIDIA GeForce RTX 3090")

@@ -12,6 +12,7 @@ from fathom_tui.training_memory import (
     Backend,
     Method,
     TrainingPlan,
+    routed_experts,
     trainable_parameters,
     training,
 )
@@ -37,6 +38,17 @@ PLANS = st.builds(
     checkpointing=st.booleans(),
     evaluation_batch=st.none() | st.integers(1, 64),
 )
+
+
+class TestExperts:
+    def test_they_are_most_of_a_mixture(self) -> None:
+        assert routed_experts(MIXTRAL) == 32 * 8 * 3 * 4_096 * 14_336
+
+    def test_a_dense_model_has_none(self) -> None:
+        assert routed_experts(LLAMA_8B) == 0
+
+    def test_layers_without_experts_do_not_count(self) -> None:
+        assert routed_experts(DEEPSEEK_V2_LITE) == 26 * 64 * 3 * 2_048 * 1_408
 
 
 class TestAdapters:

@@ -31,8 +31,10 @@ exit codes: 0, or 1 when --gpu was given and what was asked about does not fit o
   {{"model", "inference": {{"weights_bytes", "kv_cache_bytes", "compute_bytes", "overhead_bytes",
    "total_bytes"}}, "training": {{"trainable_parameters", "weights_bytes", "gradients_bytes",
    "optimizer_bytes", "activations_bytes", "logits_bytes", "total_bytes"}} or null,
-   "devices": [{{"id", "fits", "trains", "tokens_per_s": {{"low", "high"}} or null}}]}}
+   "devices": [{{"id", "fits", "trains", "tokens_per_s": {{"low", "high"}} or null}}],
+   "notes": [text, ...]}}
 where each number is {{"value", "unit", "kind", "source", "as_of"}} and terms add up to totals.
+"notes" says what was assumed and what the numbers do not mean; stderr has it, too.
 "trains" is null without --train, and where it is unknown whether a device can train at all.
 """
 
@@ -41,11 +43,14 @@ _TRAINING = ("rank", "targets", "batch", "seq", "backend", "no_checkpointing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the model and what is asked of it."""
+    from fathom_tui.memory import KV_TYPES
+
     parser.epilog = EPILOG
     parser.add_argument("model", metavar="MODEL", help="llama-3.1-8b, model.gguf, Qwen/Qwen2.5-7B")
     parser.add_argument("--context", metavar="N", help="tokens, prompt and answer together (8192)")
     parser.add_argument("--quant", metavar="ID", help="of: fathom catalog quants (q4_k_m)")
-    parser.add_argument("--kv", metavar="TYPE", default="f16", help="KV cache: f16, q8_0, q4_0")
+    kv_types = ", ".join(KV_TYPES)
+    parser.add_argument("--kv", metavar="TYPE", default="f16", help=f"KV cache: {kv_types} (f16)")
     parser.add_argument("--gpu", metavar="ID", help="only this device, of: fathom catalog gpus")
     group = parser.add_argument_group("training")
     group.add_argument("--train", choices=("full", "lora", "qlora"), help="what is trained")
@@ -76,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     catalog = load(overlay.read(Home.from_env().config))
     plan = _plan(arguments)
     gpus = catalog.gpus if arguments.gpu is None else (catalog.gpu(arguments.gpu),)
+    catalog.quant(_quant(arguments.quant))  # refused before anything is fetched
     asked = _find(arguments.model, arguments.quant, catalog)
     made_for = asked.subject.architecture.context
     if arguments.context is None:
@@ -83,14 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         context = parse_count(arguments.context, name="--context", high=10_000_000)
     found = fit(asked.subject, gpus, context=context, kv_type=arguments.kv.lower(), plan=plan)
-    notes = list(asked.notes)
-    if context > made_for:
-        notes.append(f"the model was made for {made_for:,} tokens of context, not {context:,}")
     if arguments.json:
         print_json(_to_json(found, asked))
     else:
         _print(found, asked)
-    for note in notes:
+    for note in (*asked.notes, *found.notes):
         narrate(f"note: {note}")
     return _exit_code(found) if arguments.gpu is not None else ExitCode.DONE
 
@@ -106,18 +109,29 @@ class _Asked:
     as_of: str
     weights: Figure
     notes: tuple[str, ...]
+    """What was assumed of the model."""
 
 
 def _find(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
-    """Return the model of a path, of the catalog, or of the hub, in that order."""
-    from fathom_tui.sources.model_files import HUB_ID
+    """Return the model of a path, of the catalog, or of the hub, in that order.
 
-    path = Path(name).expanduser()
+    Raises:
+        UsageError: None is named, there is none, or it is an encoder.
+    """
+    from fathom_tui.sources.model_files import HUB_ID, located
+
+    if not name.strip():
+        raise UsageError(
+            f"No model was named: MODEL is {name!r}.",
+            fix="fathom catalog models lists names; a path or a hub id will do, too.",
+        )
+    path = located(name)
     if path.exists() or path.suffix in (".gguf", ".json") or name.startswith((".", "~", os.sep)):
         return _from_file(name, quant, catalog)
     try:
         return _from_catalog(name, quant, catalog)
     except UsageError as error:
+        _refuse_encoder(name, catalog)
         if HUB_ID.fullmatch(name) is None:
             raise
         if catalog.retired_family(name):
@@ -125,10 +139,28 @@ def _find(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
         return _from_file(name, quant, catalog)
 
 
+def _refuse_encoder(name: str, catalog: "Catalog") -> None:
+    """Refuse a model that tasks of the catalog name and that has no row: those are encoders.
+
+    Raises:
+        UsageError: It is one.
+    """
+    plain = name.strip().rpartition("/")[2].partition(":")[0].lower()
+    rows = {model.id for model in catalog.models}
+    for task in catalog.tasks:
+        for known in task.models:
+            if known not in rows and (plain == known or plain.startswith(f"{known}-")):
+                raise UsageError(
+                    f"{name} is an encoder ({task.name.lower()}): it has no KV cache and does not "
+                    "write, and embedding models are not sized here.",
+                    fix="Name a model that writes text: fathom catalog models",
+                )
+
+
 def _from_catalog(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
     from fathom_tui.fit import Subject
 
-    model, row = catalog.model(name), catalog.quant(quant or QUANT)
+    model, row = catalog.model(name), catalog.quant(_quant(quant))
     origin = model.origins.get("architecture", model.origin)
     subject = Subject.of(model, row)
     return _Asked(
@@ -177,7 +209,7 @@ def _from_file(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
             as_of=today,
         )
     else:
-        row = catalog.quant(quant or QUANT)
+        row = catalog.quant(_quant(quant))
         weights, shown = weights_bytes(found.architecture, row.id, row.bits), row.id
         figure = _estimated(weights, row.id, row.bits, name, today)
     label = Path(name).name or name
@@ -199,6 +231,10 @@ def _from_file(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
     )
 
 
+def _quant(given: str | None) -> str:
+    return QUANT if given is None else given
+
+
 def _today() -> date:
     return datetime.now(UTC).date()
 
@@ -217,7 +253,6 @@ def _plan(arguments: argparse.Namespace) -> "TrainingPlan | None":
                 fix="Add --train qlora, lora or full.",
             )
         return None
-    from fathom_tui.quantities import parse_count
     from fathom_tui.training_memory import Backend, Method, TrainingPlan
 
     method = Method(arguments.train)
@@ -229,13 +264,19 @@ def _plan(arguments: argparse.Namespace) -> "TrainingPlan | None":
             )
     return TrainingPlan(
         method=method,
-        rank=parse_count(arguments.rank or "16", name="--rank", high=1_024),
+        rank=_count(arguments.rank, 16, "--rank", 1_024),
         targets=_targets(arguments.targets),
-        batch=parse_count(arguments.batch or "1", name="--batch", high=4_096),
-        seq=parse_count(arguments.seq or "2048", name="--seq", high=1_048_576),
+        batch=_count(arguments.batch, 1, "--batch", 4_096),
+        seq=_count(arguments.seq, 2_048, "--seq", 1_048_576),
         backend=Backend(arguments.backend or "trl"),
         checkpointing=not arguments.no_checkpointing,
     )
+
+
+def _count(text: str | None, default: int, flag: str, high: int) -> int:
+    from fathom_tui.quantities import parse_count
+
+    return default if text is None else parse_count(text, name=flag, high=high)
 
 
 def _targets(text: str | None) -> str | tuple[str, ...]:
@@ -337,6 +378,7 @@ def _to_json(found: "Fit", asked: _Asked) -> dict[str, Any]:
         "inference": _as_json(_inference(found, asked)),
         "training": training,
         "devices": [_device_json(device) for device in found.devices],
+        "notes": [*asked.notes, *found.notes],
     }
 
 

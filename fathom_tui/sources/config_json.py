@@ -1,6 +1,6 @@
 """The architecture that a Hugging Face `config.json` describes, and what had to be assumed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 
 _NESTED = ("text_config", "llm_config", "language_config")
 _SLIDING = frozenset({"sliding_attention", "chunked_attention", "local_attention"})
+_WHOLE = frozenset({"full_attention", "attention"})
+"""Layers that keep every token. Source: the layer types of transformers 5.17, old ones too."""
 _WITHOUT_CACHE = frozenset({"linear_attention", "mamba", "mamba2", "conv", "recurrent"})
 _FIX_FILE = "Correct the file, or download it again."
 _MOST, _MOST_LAYERS = 10**9, 10_000
@@ -127,7 +129,8 @@ def from_config(config: Mapping[str, Any]) -> tuple[Architecture, list[str]]:
         The architecture, and a note for everything that the file does not say and was assumed.
 
     Raises:
-        UsageError: Keys are missing, of a wrong type, zero or negative, or the model is no decoder.
+        UsageError: Keys are missing, of a wrong type, zero or negative, heads cannot
+            be shared evenly, or the model is no decoder.
     """
     reading = _Config(config)
     return reading.architecture(), reading.notes
@@ -146,6 +149,7 @@ class _Config:
                 f"config.json has model_type = {kind!r}, which is no text.", fix=_FIX_FILE
             )
         self.kind = kind
+        self._note_packed(config.get("quantization_config") or self.data.get("quantization_config"))
         if nested:
             self.notes.append(f"only the text part ({nested}) is counted")
             self.data.setdefault("tie_word_embeddings", config.get("tie_word_embeddings"))
@@ -177,14 +181,15 @@ class _Config:
             a["intermediate"] = moe.intermediate
         needed = self._required(a)
         layers, heads = needed["layers"], needed["heads"]
-        kv_heads = a["kv_heads"] or self._assumed("num_key_value_heads", heads)
+        head_dim = self._head_dim(needed["hidden"], heads, a["head_dim"], mla)
+        kv_heads = self._kv_heads(a["kv_heads"], heads, mla)
         window, sliding = self._sliding(layers)
         if self.kind not in _FAMILIES:
             self._note_unknown()
         return Architecture(
             **needed,
             kv_heads=kv_heads,
-            head_dim=self._head_dim(needed["hidden"], heads, a["head_dim"], mla),
+            head_dim=head_dim,
             tied_embeddings=self._tied(),
             context=a["context"] or self._assumed("max_position_embeddings", 8_192),
             gated_mlp=self.kind not in _TWO_MATRICES,
@@ -200,6 +205,17 @@ class _Config:
             kv_heads_by_layer=self._by_layer(layers, kv_heads),
             mla=mla,
             moe=moe,
+        )
+
+    def _note_packed(self, stored: object) -> None:
+        """Note weights that the file says are quantised, with gptq or awq for example."""
+        if not stored:
+            return
+        method = stored.get("quant_method") if isinstance(stored, Mapping) else None
+        how = f" with {method[:60]}" if isinstance(method, str) and method else ""
+        self.notes.append(
+            f"the file's weights are quantised{how} (quantization_config); sizes are of the GGUF "
+            "quantisation that is asked for, not of that file"
         )
 
     def _note_unknown(self) -> None:
@@ -281,6 +297,17 @@ class _Config:
                 fix="Add head_dim to the file.",
             )
         return given or hidden // heads
+
+    def _kv_heads(self, given: int | None, heads: int, mla: Mla | None) -> int:
+        if given is None:
+            return self._assumed("num_key_value_heads", heads)
+        if mla is None and heads % given:
+            raise UsageError(
+                f"config.json has {heads} heads (num_attention_heads), which {given} heads of keys "
+                "and values (num_key_value_heads) cannot share evenly.",
+                fix=_FIX_FILE,
+            )
+        return given
 
     def _tied(self) -> bool:
         if self.data.get("tie_word_embeddings") is not None:
@@ -389,8 +416,18 @@ class _Config:
             )
         return [str(kind) for kind in kinds]
 
+    def _note_kinds(self, kinds: Sequence[str]) -> None:
+        for kind in dict.fromkeys(kinds):
+            if kind and kind not in _WHOLE | _SLIDING | _WITHOUT_CACHE:
+                self.notes.append(
+                    f"layer_types has {kinds.count(kind)} of {len(kinds)} layers of "
+                    f"{kind[:60]!r}, which is not known here: counted as attention that keeps "
+                    "every token"
+                )
+
     def _by_layer(self, layers: int, kv_heads: int) -> tuple[int, ...]:
         kinds = self._kinds(layers)
+        self._note_kinds(kinds or ())
         without = sum(kind in _WITHOUT_CACHE for kind in kinds or ())
         if not kinds or not without:
             return ()

@@ -24,6 +24,12 @@ _LONGEST_KEPT = 4_096
 _MOST = 100_000_000
 """No count in a header is larger."""
 
+_DAMAGED = (
+    *(struct.error, EOFError, ValueError, TypeError, OverflowError, MemoryError),
+    RecursionError,  # arrays within arrays without end
+)
+"""What reading raises where bytes are no header."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
@@ -46,12 +52,12 @@ def read_header(path: Path) -> Header:
     """Read a GGUF's header.
 
     Raises:
-        UsageError: The file is no GGUF, of a version unknown here, or cut short.
+        UsageError: The file is no GGUF, of a version unknown here, cut short, or damaged.
     """
     try:
         with path.open("rb") as file:
             return _Reader(file, path).header()
-    except (struct.error, EOFError, UnicodeDecodeError, OverflowError, MemoryError) as error:
+    except _DAMAGED as error:
         raise UsageError(
             f"{path} is cut short or damaged within its header.", fix="Download the file again."
         ) from error

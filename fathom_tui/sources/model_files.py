@@ -1,5 +1,6 @@
 """The shape of a model on disk or on the hub; its weights are never loaded nor downloaded."""
 
+import errno
 import json
 import os
 import re
@@ -47,7 +48,7 @@ def read_model(name: str | Path) -> ModelFile:
         UsageError: Nothing is there, or it cannot be read as a model.
         EnvironmentProblem: The hub cannot be reached.
     """
-    path = Path(name).expanduser()
+    path = located(name)
     if path.is_dir():
         return _read_directory(path)
     if path.is_file():
@@ -58,6 +59,33 @@ def read_model(name: str | Path) -> ModelFile:
         f"There is no model file {str(name)[:200]}.",
         fix="Name a GGUF, a Hugging Face directory, a hub id, or a model of: fathom catalog models",
     )
+
+
+def located(name: str | Path) -> Path:
+    """Return the path that a name would have, whether something is there or not.
+
+    Raises:
+        UsageError: No path can have that name.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{str(name)[:200]} is in the home of a user who is not known here.",
+            fix="Write the path out, without ~.",
+        ) from error
+    except ValueError:
+        return Path(name)  # a zero byte: nothing is there
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            return path
+        raise UsageError(
+            f"The model's name has {len(str(name)):,} characters, more than a path can have: "
+            f"{str(name)[:60]}...",
+            fix="Name a path, a hub id, or a model of: fathom catalog models",
+        ) from error
+    return path
 
 
 # --- Hugging Face directories ---------------------------------------------------------------------
@@ -78,26 +106,46 @@ def _read_directory(path: Path) -> ModelFile:
     files = sorted(path.glob("*.safetensors"))
     if not files:
         return _read_config(config)
-    data = _settings(config.read_text("utf-8"), str(config))
+    data = _read_settings(config)
     architecture, notes = from_config(data)
     counts, sizes = zip(*(_safetensors(file) for file in files), strict=True)
     parameters = sum(counts)
     if data.get("quantization_config"):
         # Packed weights: a stored number is several of the model's.
-        notes.append("the weights are stored quantised; parameters are counted from config.json")
+        notes.append("parameters are counted from config.json: the stored weights are packed")
         parameters = count_parameters(architecture)
     return ModelFile(architecture, parameters, sum(sizes), notes)
 
 
 def _read_config(path: Path) -> ModelFile:
-    architecture, notes = from_config(_settings(path.read_text("utf-8"), str(path)))
+    architecture, notes = from_config(_read_settings(path))
     notes.append("parameters are counted from config.json: there are no weights beside it")
     return ModelFile(architecture, count_parameters(architecture), None, notes)
 
 
-def _settings(text: str, name: str) -> Mapping[str, Any]:
+def _read_settings(path: Path) -> Mapping[str, Any]:
+    if path.stat().st_size > _LARGEST:
+        raise UsageError(f"{path} is larger than {_LARGEST:,} bytes.", fix="Download it again.")
+    return _settings(path.read_bytes(), str(path))
+
+
+def _settings(content: bytes, name: str) -> Mapping[str, Any]:
+    """Parse a file of settings, with or without a byte order mark.
+
+    Raises:
+        UsageError: It is not UTF-8, not JSON, nested too deeply, or holds something else.
+    """
     try:
-        data = json.loads(text)
+        data = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8: byte {error.start:,} cannot be read.",
+            fix="Save it as UTF-8, or download it again.",
+        ) from error
+    except RecursionError as error:
+        raise UsageError(
+            f"{name} is nested too deeply to be a model's settings.", fix="Download it again."
+        ) from error
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}.", fix="Download it again.") from error
     if not isinstance(data, dict):
@@ -105,6 +153,10 @@ def _settings(text: str, name: str) -> Mapping[str, Any]:
             f"{name} holds a {type(data).__name__} instead of settings.", fix="Download it again."
         )
     return data
+
+
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What reading a safetensors header raises that holds something else."""
 
 
 def _safetensors(path: Path) -> tuple[int, int]:
@@ -123,7 +175,7 @@ def _safetensors(path: Path) -> tuple[int, int]:
             tensors = [entry for key, entry in header.items() if key != "__metadata__"]
             ends = [int(entry["data_offsets"][1]) for entry in tensors]
             count = sum(prod(entry["shape"]) for entry in tensors)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except _BROKEN as error:
             raise problem from error
     size = max(ends, default=0)
     if path.stat().st_size < 8 + length + size:
@@ -179,8 +231,14 @@ class _Gguf:
         """Return what the header says, and what was assumed.
 
         Raises:
-            UsageError: Keys are missing.
+            UsageError: Keys are missing or no numbers, or the model is an encoder.
         """
+        if self.kind in _ENCODERS:
+            raise UsageError(
+                f"{self.path} is an encoder ({self.kind}): it makes embeddings, has no KV cache "
+                "and does not write.",
+                fix="Name a model that writes text.",
+            )
         layers, hidden = self._needed("block_count"), self._needed("embedding_length")
         heads = self._largest("attention.head_count")
         by_layer = self._list("attention.head_count_kv")
@@ -223,7 +281,13 @@ class _Gguf:
         value = self.header.settings.get(self._key(name))
         if value is None:
             return ()
-        return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)
+        try:
+            return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)
+        except (ValueError, OverflowError) as error:
+            raise UsageError(
+                f"{self.path} has {self._key(name)} = {str(value)[:60]!r}, which is no number.",
+                fix="Download the file again.",
+            ) from error
 
     def _int(self, name: str) -> int | None:
         found = self._list(name)
@@ -303,6 +367,11 @@ class _Gguf:
         )
 
 
+_ENCODERS = frozenset(
+    {"bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "eurobert"}
+    | {"jina-bert-v2", "jina-bert-v3", "gemma-embedding", "t5encoder"}
+)
+"""Architectures that llama.cpp runs for embeddings alone."""
 _NORMS = frozenset(
     {"attn_norm.weight", "attn_norm_2.weight", "post_attention_norm.weight"}
     | {"ffn_norm.weight", "post_ffw_norm.weight", "layer_output_norm.weight"}
@@ -334,8 +403,8 @@ def _read_hub(name: str) -> ModelFile:
     return ModelFile(architecture, count_parameters(architecture), size, notes)
 
 
-def _fetch(name: str, file: str) -> str | None:
-    """Return a small text file of a repository, or None where it has none.
+def _fetch(name: str, file: str) -> bytes | None:
+    """Return a small file of a repository, or None where it has none.
 
     Raises:
         UsageError: There is no such repository, or it is closed.
@@ -365,7 +434,7 @@ def _fetch(name: str, file: str) -> str | None:
         raise EnvironmentProblem(f"{unreachable} cannot be reached: {error}.", fix=fix) from error
     if len(found) > _LARGEST:
         raise UsageError(f"{file} of {name} is larger than {_LARGEST:,} bytes.", fix=fix)
-    return found.decode("utf-8", "replace")
+    return found
 
 
 def _refused(name: str, file: str, code: int) -> UsageError | EnvironmentProblem:

@@ -184,6 +184,36 @@ class TestFamilies:
         assert dense(decoder_sparse_step=2) == 16
 
 
+class TestNotes:
+    @pytest.mark.parametrize(
+        ("stored", "says"),
+        [
+            ({"quant_method": "gptq", "bits": 4}, "quantised with gptq (quantization_config)"),
+            ({"quant_method": "awq"}, "quantised with awq"),
+            ({"bits": 4}, "quantised (quantization_config)"),
+            ({"quant_method": 7}, "quantised (quantization_config)"),
+            ("gptq", "quantised (quantization_config)"),
+        ],
+    )
+    def test_quantised_weights_are_not_what_is_sized(self, stored: object, says: str) -> None:
+        (note,) = read(quantization_config=stored)[1]
+
+        assert says in note
+        assert "not of that file" in note
+
+    def test_weights_that_are_not_quantised_need_no_note(self) -> None:
+        assert read(quantization_config={})[1] == []
+
+    def test_a_kind_of_layer_that_is_unknown_is_counted_as_attention_and_told(self) -> None:
+        kinds = ["full_attention"] * 30 + ["marvel", "marvel"]
+
+        architecture, notes = read(layer_types=kinds)
+
+        assert architecture.kv_heads_by_layer == ()
+        assert len(notes) == 1
+        assert "2 of 32 layers of 'marvel', which is not known here" in notes[0]
+
+
 class TestUnknown:
     def test_an_unknown_architecture_is_counted_as_a_llama_and_says_so(self) -> None:
         architecture, notes = read(model_type="marvel", num_key_value_heads=None)
@@ -218,6 +248,9 @@ class TestUnknown:
             ("model_type", 7, "no text"),
             ("layer_types", ["full_attention"], "layer_types"),
             ("num_attention_heads", 33, "head_dim"),
+            ("num_key_value_heads", 5, "cannot share evenly"),
+            ("num_key_value_heads", 64, "cannot share evenly"),
+            ("num_key_value_heads", 0, "not from 1"),
             ("kv_lora_rank", 512, "qk_rope_head_dim"),
             ("num_experts", 8, "num_experts_per_tok"),
             ("is_encoder_decoder", True, "encoder"),

@@ -106,6 +106,44 @@ class TestDirectory:
         with pytest.raises(UsageError, match=r"config\.json"):
             read_model(tmp_path)
 
+    def test_a_byte_order_mark_is_no_part_of_a_config(self, tmp_path: Path) -> None:
+        plain, marked = tmp_path / "plain.json", tmp_path / "marked.json"
+        plain.write_text(json.dumps(CONFIG), "utf-8")
+        marked.write_text(json.dumps(CONFIG), "utf-8-sig")
+
+        assert read_model(marked) == read_model(plain)
+
+    @pytest.mark.parametrize("data", [b"\xe9", b'{"a": "\xff"}', "{}".encode("utf-16")])
+    def test_a_config_that_is_not_utf_8_is_refused(self, data: bytes, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_bytes(data)
+
+        with pytest.raises(UsageError, match="not UTF-8") as caught:
+            read_model(tmp_path)
+
+        assert caught.value.fix
+
+    def test_a_config_nested_without_end_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_text("[" * 100_000, "utf-8")
+
+        with pytest.raises(UsageError, match="nested too deeply"):
+            read_model(tmp_path)
+
+    def test_a_config_larger_than_any_is_refused(self, tmp_path: Path) -> None:
+        with (tmp_path / "config.json").open("wb") as file:
+            file.truncate(20_000_001)
+
+        with pytest.raises(UsageError, match="larger than 20,000,000 bytes"):
+            read_model(tmp_path)
+
+    def test_safetensors_nested_without_end_are_refused(self, tmp_path: Path) -> None:
+        model = write_model(tmp_path / "m", **CONFIG)
+        header = b"[" * 100_000
+        (file,) = model.glob("*.safetensors")
+        file.write_bytes(struct.pack("<Q", len(header)) + header)
+
+        with pytest.raises(UsageError, match="no safetensors file"):
+            read_model(model)
+
     def test_a_directory_of_ggufs_says_to_name_one(self, tmp_path: Path) -> None:
         gguf(tmp_path / "a.gguf")
 
@@ -211,6 +249,24 @@ class TestGguf:
         with pytest.raises(UsageError, match="damaged"):
             read_model(path)
 
+    def test_arrays_nested_without_end_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "deep.gguf"
+        nested = struct.pack("<IQ", 9, 1) * 100_000
+        start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + _text("a") + struct.pack("<I", 9)
+        path.write_bytes(start + nested)
+
+        with pytest.raises(UsageError, match="damaged"):
+            read_model(path)
+
+    def test_text_in_place_of_a_number_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="block_count = 'many'"):
+            read_model(gguf(tmp_path / "m.gguf", block_count="many"))
+
+    @pytest.mark.parametrize("kind", ["bert", "nomic-bert"])
+    def test_an_encoder_is_refused(self, kind: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="encoder"):
+            read_model(gguf(tmp_path / "m.gguf", kind))
+
     def test_an_adapter_is_no_model(self, tmp_path: Path) -> None:
         path = gguf(tmp_path / "m.gguf", block_count=None)
 
@@ -242,6 +298,10 @@ class TestGguf:
 
 
 class TestNeither:
+    def test_a_name_longer_than_a_path_is_a_usage_error(self) -> None:
+        with pytest.raises(UsageError, match="301 characters"):
+            read_model("a" * 301)
+
     def test_a_name_that_is_nothing_is_a_usage_error(self) -> None:
         with pytest.raises(UsageError, match="no model file"):
             read_model("nothing")
