@@ -224,7 +224,11 @@ def questions(workload: Workload, setting: Setting, found: Costs) -> Questions:
     }
     for name in _WHOLE & set(known):
         known[name] = int(known[name])
-    task = find(setting.tasks, workload.task, "task", "") if workload.task else None
+    task = (
+        find(setting.tasks, workload.task, "task", "fathom catalog tasks")
+        if workload.task
+        else None
+    )
     return Questions(task=task, **known)
 
 

@@ -6,13 +6,13 @@ measured on this machine outranks both.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import date
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Never, TypeVar, get_args, get_origin
 
-from fathom_tui.architecture import Architecture
+from fathom_tui.architecture import Architecture, Mla, Moe
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Figure, Kind
 
@@ -399,10 +399,10 @@ def load(overlay: Mapping[str, Sequence[Raw]] | None = None) -> Catalog:
     gives. Without an overlay the answer is made once and kept.
 
     Raises:
-        UsageError: A row has an unknown key, lacks one, or holds a wrong type; it names file, row
-            and key.
+        UsageError: A row has an unknown key, lacks one, holds a wrong type or a number out of
+            range, or answers to what another row is called; it names file, row and key.
     """
-    return _shipped() if not overlay else _made({**_raw(), **_laid_over(overlay)}, overlay)
+    return _shipped() if not overlay else _made({**_raw(), **_laid_over(overlay)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,28 +410,79 @@ class Problem:
     """What is wrong with a row."""
 
     key: str
-    """Dotted where it is inside another: `architecture.layers`."""
+    """As it was written; dotted where it is inside another: `architecture.layers`."""
     says: str
+    item: int = 0
+    """Which entry of a list the key is in, from 0: the second of `rentals` is 1."""
+
+    def sentence(self) -> str:
+        """Return key and complaint, with a full stop or the question mark it has."""
+        text = f"{self.key} {self.says}"
+        return text if text.endswith("?") else f"{text}."
 
 
-def problem(table: str, row: Raw) -> Problem | None:
+def problem(table: str, row: Raw, today: date | None = None) -> Problem | None:
     """Return what is wrong with a user's row, laid over ours where the id is known; None is fine.
 
     Args:
         table: One of `TABLES`.
         row: The row as it was read.
+        today: No date may be later; None leaves that unchecked.
     """
     ours = next((known for known in _raw()[table] if known["id"] == row.get("id")), None)
     try:
+        _check_written(TABLES[table], row)
+        if table == "assumptions":
+            _check_assumption(ours, row)
         _row(TABLES[table], _over(ours, row))
+        if today is not None:
+            _check_dates(row, today)
     except _Wrong as wrong:
-        return Problem(key=wrong.key, says=wrong.says)
+        return wrong.problem(row)
+    return None
+
+
+def clash(table: str, rows: Sequence[Raw]) -> tuple[int, Problem] | None:
+    """Return the first of a user's rows that answers to what another row is called, and how.
+
+    Two rows of one id, or an id or alias that is another row's id, name or alias: which of the two
+    a person means would depend on the order of the rows.
+
+    Args:
+        table: One of `TABLES`.
+        rows: The user's rows, each of which alone is fine.
+    """
+    renamed = {row["id"] for row in rows if "aliases" in row}
+    taken = {
+        name: ours.id
+        for ours in getattr(_shipped(), table)
+        for name in names(replace(ours, aliases=()) if ours.id in renamed else ours)
+    }
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        if row["id"] in seen:
+            return index, Problem(key="id", says=f"is {row['id'][:80]!r}, as in a row above")
+        seen.add(row["id"])
+        found = _taken(row, taken)
+        if found is not None:
+            return index, found
+    return None
+
+
+def _taken(row: Raw, taken: dict[str, str]) -> Problem | None:
+    """Return which name of a row is another's; else note its names as taken."""
+    aliases = row.get("aliases", ())
+    for key, name in (("id", row["id"]), *(("aliases", alias) for alias in aliases)):
+        other = taken.setdefault(_plain(name), row["id"])
+        if other != row["id"]:
+            says = f"has {name[:80]!r}" if key == "aliases" else f"is {name[:80]!r}"
+            return Problem(key=key, says=f"{says}, to which {other[:80]!r} answers already")
     return None
 
 
 @cache
 def _shipped() -> Catalog:
-    return _made(_raw(), {})
+    return _made(_raw())
 
 
 @cache
@@ -457,11 +508,14 @@ def _laid_over(overlay: Mapping[str, Sequence[Raw]]) -> dict[str, tuple[Raw, ...
 
 
 def _with(table: str, rows: Sequence[Raw]) -> tuple[Raw, ...]:
-    merged: dict[Any, Raw] = {row["id"]: row for row in _raw()[table]}
-    for index, row in enumerate(rows):
-        given = row.get("id")
-        key = given if isinstance(given, str) else index
-        merged[key] = _over(merged.get(key), row)
+    for row in rows:
+        _refuse("catalog.toml", row, problem(table, row))
+    found = clash(table, rows)
+    if found is not None:
+        _refuse("catalog.toml", rows[found[0]], found[1])
+    merged: dict[str, Raw] = {row["id"]: row for row in _raw()[table]}
+    for row in rows:
+        merged[row["id"]] = _over(merged.get(row["id"]), row)
     return tuple(merged.values())
 
 
@@ -481,11 +535,10 @@ def _over(ours: Raw | None, row: Raw) -> Raw:
     return {**ours, **row, **kept, "origins": [*ours.get("origins", ()), here, *given]}
 
 
-def _made(raw: Mapping[str, Sequence[Raw]], overlay: Mapping[str, Sequence[Raw]]) -> Catalog:
+def _made(raw: Mapping[str, Sequence[Raw]]) -> Catalog:
     tables: dict[str, tuple[Any, ...]] = {}
     for table, kind in TABLES.items():
-        where = "catalog.toml" if table in overlay else f"catalog/{table}.toml"
-        tables[table] = tuple(_row_in(where, kind, row) for row in raw[table])
+        tables[table] = tuple(_row_in(f"catalog/{table}.toml", kind, row) for row in raw[table])
     return Catalog(**tables)
 
 
@@ -493,18 +546,72 @@ def _row_in(where: str, kind: type[R], row: Raw) -> R:
     try:
         return _row(kind, row)
     except _Wrong as wrong:
+        _refuse(where, row, wrong.problem(row))
+        raise
+
+
+def _refuse(where: str, row: Raw, found: Problem | None) -> None:
+    if found is not None:
         raise UsageError(
-            f"{where}, row {str(row.get('id', '?'))[:80]!r}: {wrong.key} {wrong.says}.",
+            f"{where}, row {str(row.get('id', '?'))[:80]!r}: {found.sentence()}",
             fix="fathom catalog --help shows what a row looks like.",
-        ) from wrong
+        )
 
 
 class _Wrong(Exception):
     """A key of a row that cannot be used."""
 
-    def __init__(self, key: str, says: str) -> None:
+    def __init__(self, key: str, says: str, *, or_else: Problem | None = None) -> None:
         super().__init__(key, says)
-        self.key, self.says = key, says
+        self.key, self.says, self.item = key, says, 0
+        self.or_else = or_else
+        """The same of the other key of a pair, for a row in which only that one is written."""
+
+    def problem(self, row: Raw) -> Problem:
+        """Return it for a person who wrote the row."""
+        found = Problem(key=self.key, says=self.says, item=self.item)
+        other = self.or_else
+        return found if other is None or self.key in row or other.key not in row else other
+
+
+def _check_written(kind: type[Row], row: Raw) -> None:
+    """Refuse keys that no row has, and an origin that cannot be used, as the user wrote them."""
+    for key in row:
+        if key == "origin" or (key not in _shape(kind) and key not in _ORIGIN):
+            raise _Wrong(key, f"is unknown; {_nearest(key, [*_shape(kind), *_ORIGIN])}")
+    _origin(dict(row))
+
+
+def _check_assumption(ours: Raw | None, row: Raw) -> None:
+    """Refuse a row that no sum would read, and one that counts in another unit than the sums."""
+    from difflib import get_close_matches
+
+    if ours is None:
+        known = [known["id"] for known in _raw()["assumptions"]]
+        near = get_close_matches(str(row.get("id")), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(known)}"
+        given = _shown(row["id"]) if "id" in row else "missing"
+        raise _Wrong("id", f"is {given}, which no sum reads; {hint}")
+    if row.get("unit", ours["unit"]) != ours["unit"]:
+        raise _Wrong("unit", f"is {_shown(row['unit'])}, but the sums count it in {ours['unit']}")
+
+
+def _check_dates(row: Raw, today: date) -> None:
+    """Refuse a date after today, of the row or of a part that has a source of its own."""
+    _not_later(row, "as_of", today)
+    for key in ("origins", "rentals"):
+        for item, part in enumerate(row.get(key, ())):
+            try:
+                _not_later(part, f"{key}.as_of", today)
+            except _Wrong as wrong:
+                wrong.item = item
+                raise
+
+
+def _not_later(part: Raw, key: str, today: date) -> None:
+    given = str(part.get("as_of", ""))
+    if given > today.isoformat():
+        raise _Wrong(key, f"is {given}, which is after today, {today.isoformat()}")
 
 
 def _row(kind: type[R], row: Raw) -> R:
@@ -517,7 +624,10 @@ def _row(kind: type[R], row: Raw) -> R:
     data["origin"] = _origin(data)
     data["origins"] = _origins(data.get("origins", []), kind)
     made: R = _built(kind, data, "")
-    _check_ranges(made)
+    for key in ("id", "name"):
+        if not getattr(made, key).strip():
+            raise _Wrong(key, "is empty")
+    _check_content(made)
     return made
 
 
@@ -529,7 +639,9 @@ def _origin(data: dict[str, Any], within: str = "") -> Origin:
         if isinstance(value, date):
             value = value.isoformat()
         if not isinstance(value, str) or not value.strip():
-            raise _Wrong(within + key, "is missing" if value is None else f"is {value!r}, no text")
+            raise _Wrong(
+                within + key, "is missing" if value is None else f"is {_shown(value)}, no text"
+            )
         taken[key] = value
     if not _is_date(taken["as_of"]):
         raise _Wrong(f"{within}as_of", f"is {taken['as_of'][:40]!r}, not a date like 2026-11-22")
@@ -550,20 +662,33 @@ def _is_date(text: str) -> bool:
 
 def _origins(given: Any, kind: type[Row]) -> dict[str, Origin]:
     """Read `[{fields = [...], source, as_of, kind}]`; a later one wins."""
-    known = {item.name for item in fields(kind)}
     found: dict[str, Origin] = {}
     if not isinstance(given, list) or any(not isinstance(part, Mapping) for part in given):
         raise _Wrong("origins", "is not a list of tables")
-    for part in given:
-        data = dict(part)
-        names = data.pop("fields", None)
-        if not isinstance(names, list) or any(name not in known for name in names):
-            raise _Wrong("origins.fields", f"is {names!r}, not a list of the row's fields")
-        origin = _origin(data, "origins.")
-        if data:
-            raise _Wrong(f"origins.{next(iter(data))}", "is unknown")
-        found |= dict.fromkeys(names, origin)
+    for item, part in enumerate(given):
+        try:
+            found |= _origins_of(part, kind)
+        except _Wrong as wrong:
+            wrong.item = item
+            raise
     return found
+
+
+def _origins_of(part: Raw, kind: type[Row]) -> dict[str, Origin]:
+    data, known = dict(part), [name for name in _shape(kind) if name not in ("origin", "origins")]
+    names = data.pop("fields", None)
+    if not isinstance(names, list):
+        raise _Wrong("origins.fields", f"is {_shown(names)}, not a list of the row's fields")
+    for name in names:
+        if name not in known:
+            raise _Wrong(
+                "origins.fields", f"has {_shown(name)}, no field; {_nearest(str(name), known)}"
+            )
+    origin = _origin(data, "origins.")
+    if data:
+        key = next(iter(data))
+        raise _Wrong(f"origins.{key}", f"is unknown; {_nearest(key, ['fields', *_ORIGIN])}")
+    return dict.fromkeys(names, origin)
 
 
 def _shape(kind: type[Any]) -> Mapping[str, tuple[Any, bool]]:
@@ -591,17 +716,25 @@ def _built(kind: type[Any], data: Raw, within: str) -> Any:
     for key, (wanted, optional) in shape.items():
         if key in data:
             values[key] = _value(wanted, data[key], f"{within}{key}")
+            _check_number(kind, key, values[key], within)
         elif not optional:
             raise _Wrong(f"{within}{key}", "is missing")
-    return kind(**values)
+    made = kind(**values)
+    _check_order(made, within)
+    return made
 
 
-def _nearest(key: str, shape: Mapping[str, Any]) -> str:
+def _nearest(key: str, known: Iterable[str]) -> str:
+    """Return a question for the keys that were meant; where none is near, all there are."""
     from difflib import get_close_matches
 
-    known = [name for name in shape if name != "origin"]
-    close = get_close_matches(key, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}"
+    names = [name for name in known if name != "origin"]
+    near = get_close_matches(key, names, n=1)
+    if not near:  # `prise` is near no key, but near a word of four
+        words = {word for name in names for word in name.split("_") if len(word) > 2}
+        word = get_close_matches(key, sorted(words), n=1)
+        near = [name for name in names if word and word[0] in name.split("_")][:4]
+    return f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(names)}"
 
 
 def _value(wanted: Any, value: Any, key: str) -> Any:
@@ -615,14 +748,22 @@ def _value(wanted: Any, value: Any, key: str) -> Any:
     if wanted in (str, bool, int, float):
         return _scalar(wanted, value, key)
     if not isinstance(value, Mapping):
-        raise _Wrong(key, f"is {value!r}, not a table")
+        raise _Wrong(key, f"is {_shown(value)}, not a table")
     return _rental(value, key) if wanted is Rental else _built(wanted, value, f"{key}.")
 
 
 def _items(wanted: Any, value: Any, key: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise _Wrong(key, f"is {value!r}, not a list")
-    return tuple(_value(wanted, item, key) for item in value)
+        raise _Wrong(key, f"is {_shown(value)}, not a list")
+    return tuple(_item(wanted, item, key, index) for index, item in enumerate(value))
+
+
+def _item(wanted: Any, value: Any, key: str, index: int) -> Any:
+    try:
+        return _value(wanted, value, key)
+    except _Wrong as wrong:
+        wrong.item = index
+        raise
 
 
 def _rental(value: Raw, key: str) -> Rental:
@@ -636,10 +777,13 @@ def _rental(value: Raw, key: str) -> Rental:
 def _scalar(wanted: type[Any], value: Any, key: str) -> Any:
     right = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
     if not right or (isinstance(value, bool) and wanted is not bool):
-        raise _Wrong(key, f"is {value!r}, not {_TYPES[wanted]}")
+        raise _Wrong(key, f"is {_shown(value)}, not {_TYPES[wanted]}")
     if wanted in (int, float):
-        if not math.isfinite(value) or value < 0:
-            raise _Wrong(key, f"is {value!r}, not a number of 0 or more")
+        # Never isfinite, which a whole number of 400 digits overflows.
+        if not 0 <= value < math.inf:
+            raise _Wrong(key, f"is {_shown(value)}, not a number of 0 or more")
+        if value > _LARGEST:
+            raise _Wrong(key, f"is {_shown(value)}, above {_LARGEST:g}")
     elif isinstance(value, str) and value not in _CHOICES.get(key, (value,)):
         raise _Wrong(key, f"is {value[:40]!r}, not one of {', '.join(_CHOICES[key])}")
     return float(value) if wanted is float else value
@@ -658,11 +802,113 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _check_ranges(row: Any) -> None:
-    """Refuse a range of which the low end is above the high one."""
-    for key in _shape(type(row)):
-        if not key.endswith("_low"):
-            continue
-        low, high = getattr(row, key), getattr(row, f"{key.removesuffix('_low')}_high")
+_LARGEST = 1e15
+"""Nothing a row counts comes near it; what is larger overflows the sums."""
+_AMOUNT = 1e12
+"""The most of an assumption, as for `fathom advise --assume`."""
+_SHARE = "share"
+_ABOVE_ZERO_UNITS = ("USD/GBP", "months")
+"""Units of assumptions that sums divide by."""
+_ABOVE_ZERO: Mapping[type[Any], tuple[str, ...]] = {
+    Gpu: (
+        "memory_gib", "bandwidth_gb_s", "bf16_tflops", "watts", "count", "price_new_low",
+        "price_new_high", "price_used_low", "price_used_high", "tokens_per_s_low",
+        "tokens_per_s_high",
+    ),
+    Model: ("parameters", "active_parameters"),
+    Quant: ("bits",),
+    ApiPrice: ("context",),
+    Architecture: (
+        "layers", "hidden", "heads", "kv_heads", "head_dim", "vocab", "context", "sliding_window",
+    ),
+    Moe: ("experts", "active", "intermediate"),
+    Mla: ("kv_lora_rank", "rope_head_dim", "nope_head_dim", "value_head_dim", "q_lora_rank"),
+}  # fmt: skip
+"""Fields that are never 0: memory, rates and shapes, and prices as for `--gpu-price`."""
+_AT_MOST: Mapping[tuple[type[Any], str], float] = {
+    (Quant, "bits"): 64,
+    (Service, "rework"): 1,
+    (Gpu, "count"): 1e6,
+}
+_ORDERED: Mapping[type[Any], tuple[tuple[str, str], ...]] = {
+    Model: (("active_parameters", "parameters"),),
+    Architecture: (("kv_heads", "heads"), ("sliding_layers", "layers")),
+    Moe: (("active", "experts"),),
+}
+"""Fields of which the first is at most the second."""
+
+
+def _check_number(kind: type[Any], key: str, value: Any, within: str) -> None:
+    """Refuse a number that its field cannot have."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    most = _AT_MOST.get((kind, key), math.inf)
+    if not value and key in _ABOVE_ZERO.get(kind, ()):
+        raise _Wrong(f"{within}{key}", "is 0, not more than 0")
+    if value > most:
+        raise _Wrong(f"{within}{key}", f"is {value:g}, above {most:g}")
+
+
+def _check_order(made: Any, within: str) -> None:
+    """Refuse a range of which the low end is above the high one, and a part above its whole."""
+    shape = _shape(type(made))
+    ends = [
+        (key, f"{key.removesuffix('low')}high")
+        for key in shape
+        if key == "low" or key.endswith("_low")
+    ]
+    for first, second in (*ends, *_ORDERED.get(type(made), ())):
+        low, high = getattr(made, first), getattr(made, second)
         if low is not None and high is not None and low > high:
-            raise _Wrong(key, f"is {low:g}, above {key.removesuffix('_low')}_high of {high:g}")
+            raise _Wrong(
+                f"{within}{first}",
+                f"is {low:g}, above {second} of {high:g}",
+                or_else=Problem(
+                    key=f"{within}{second}", says=f"is {high:g}, below {first} of {low:g}"
+                ),
+            )
+
+
+def _check_content(row: Row) -> None:
+    """Refuse what only a row's own kind knows to be wrong."""
+    if isinstance(row, Assumption):
+        for key in ("value", "low", "high"):
+            _check_amount(key, getattr(row, key), row.unit)
+    if isinstance(row, Retired):
+        for pattern in row.matches:
+            _check_pattern(pattern)
+    if isinstance(row, Model):
+        by_layer, layers = row.architecture.kv_heads_by_layer, row.architecture.layers
+        if by_layer and len(by_layer) != layers:
+            says = f"has {len(by_layer)} numbers for {layers} layers"
+            raise _Wrong("architecture.kv_heads_by_layer", says)
+
+
+def _check_amount(key: str, value: float | None, unit: str) -> None:
+    """Refuse an assumption's number that its unit cannot have."""
+    most = 1.0 if unit == _SHARE else _AMOUNT
+    if value is None:
+        return
+    if value > most:
+        raise _Wrong(key, f"is {value:g} {unit}, not 0 to {most:g}")
+    if key == "value" and not value and unit in _ABOVE_ZERO_UNITS:
+        raise _Wrong(key, f"is 0 {unit}, not more than 0")
+
+
+def _check_pattern(pattern: str) -> None:
+    import re
+
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        says = f"has {pattern[:80]!r}, no regular expression: {error}"
+        raise _Wrong("matches", says) from error
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, cut to one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        return "too long a number"
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -37,7 +37,7 @@ VERBS = (
     Verb("cost", "when a machine of your own has paid for itself, against any API"),
     Verb("payback", "fine-tuning, rent or buy, build or buy: when it has paid for itself"),
     Verb("fit", "what memory a model needs to answer and to be trained, and on which device"),
-    Verb("catalog", "list GPUs, models, prices, quantisations, assumptions and errata"),
+    Verb("catalog", "list GPUs, models, prices, tasks, quantisations, assumptions, errata"),
     Verb("report", "write the memo, the email or the audit summary of an engagement"),
     Verb("engagement", "create, list and show engagements: a dataset and what it is for"),
     Verb("run", "run an engagement's stages, from preflight to anchors"),

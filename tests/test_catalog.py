@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom_tui import catalog
+from fathom_tui import break_even, catalog
 from fathom_tui.architecture import Architecture, parameters
 from fathom_tui.catalog import TABLES, Assumption, Catalog, Gpu, Model, Row
 from fathom_tui.commands import catalog as command
+from fathom_tui.commands import payback
+from fathom_tui.economics import Market
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Kind
 from fathom_tui.store.paths import Home
@@ -230,7 +232,7 @@ class TestNumbers:
             assert row.grade == catalog.grade_by_price(row.output_usd)
 
     def test_sonnet_costs_what_the_book_sums_up(self) -> None:
-        row, share = KNOWN.price("claude-sonnet-4"), KNOWN.assumption("input_share").value
+        row, share = KNOWN.price("claude-sonnet-4"), 0.8
         blended = share * row.input_usd + (1 - share) * row.output_usd
 
         assert blended * 2 * 30 == pytest.approx(324)
@@ -245,7 +247,7 @@ class TestNumbers:
         def of(name: str) -> Assumption:
             return KNOWN.assumption(name)
 
-        hours = 24 * of("month_days").value
+        hours = 24 * 30
         electricity = of("pair_watts").value / 1000 * hours * of("gbp_per_kwh").value
         known = of("pair_price_gbp").value / of("months").value + electricity
         operations = of("operations_gbp")
@@ -257,6 +259,13 @@ class TestNumbers:
     def test_assumptions_lie_in_their_own_range(self) -> None:
         for row in KNOWN.assumptions:
             assert (row.low or 0) <= row.value <= (row.high or row.value), row.id
+
+    def test_every_assumption_is_read_by_a_sum(self) -> None:
+        fine_tune = {name for names in payback._DEFAULTS.values() for name in names}
+        machine, engineer = {"pair_price_gbp", "pair_watts"}, {"diy_hours", "diy_gbp_per_hour"}
+        read = {*Market.__dataclass_fields__, *break_even.ASSUMED.values()}
+
+        assert {row.id for row in KNOWN.assumptions} == read | fine_tune | machine | engineer
 
 
 class TestLookup:
@@ -334,12 +343,125 @@ class TestOverlay:
         assert row.origin == KNOWN.gpu("rtx-3090").origin
         assert row.bandwidth_gb_s == 936
 
-    def test_a_later_row_is_laid_over_an_earlier_one(self) -> None:
+    def test_two_rows_of_one_id_are_refused(self) -> None:
         first = {"id": "rtx-3090", "watts": 300, **SOURCE}
         second = {"id": "rtx-3090", "price_used_low": 1, **SOURCE}
-        row = catalog.load({"gpus": [first, second]}).gpu("rtx-3090")
 
-        assert (row.watts, row.price_used_low) == (300, 1)
+        with pytest.raises(UsageError, match="id is 'rtx-3090', as in a row above"):
+            catalog.load({"gpus": [first, second]})
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"id": "RTX 3090"}, "id is 'RTX 3090', to which 'rtx-3090' answers already"),
+            ({"id": "mac-mini-m4"}, "id is 'mac-mini-m4', to which 'm4-16gb' answers"),
+            ({"aliases": ["h100"]}, "aliases has 'h100', to which 'h100-80gb' answers"),
+            ({"aliases": ["RTX_3090"]}, "aliases has 'RTX_3090', to which 'rtx-3090' answers"),
+        ],
+    )
+    def test_a_name_of_another_row_is_refused(self, change: dict[str, Any], says: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            catalog.load({"gpus": [{**NEW_GPU, **change}]})
+
+        assert says in caught.value.message
+
+    def test_a_row_keeps_or_gives_away_its_own_aliases(self) -> None:
+        mine = {"id": "h100-80gb", "aliases": ["the big one"], **SOURCE}
+        found = catalog.load({"gpus": [mine, {**NEW_GPU, "aliases": ["h100"]}]})
+
+        assert found.gpu("The Big One").id == "h100-80gb"
+        assert found.gpu("h100").id == "rtx-9999"
+
+    def test_two_new_rows_cannot_share_an_alias(self) -> None:
+        first, second = ({**NEW_GPU, "id": name, "aliases": ["mine"]} for name in "ab")
+
+        found = catalog.clash("gpus", [first, second])
+        assert found is not None and found[0] == 1 and found[1].key == "aliases"
+
+    @pytest.mark.parametrize("row", KNOWN.assumptions, ids=ids)
+    def test_an_assumption_keeps_to_the_range_of_its_unit(self, row: Assumption) -> None:
+        def says(value: object) -> catalog.Problem | None:
+            return catalog.problem("assumptions", {"id": row.id, "value": value, **SOURCE})
+
+        above, most = row.unit in ("USD/GBP", "months"), 1 if row.unit == "share" else 1e12
+        assert says(most) is None and says(0.5) is None
+        assert (says(0) is not None) == above
+        for value in (-1, most * 1.01, 1e300, 10**400, float("inf"), float("nan"), True):
+            found = says(value)
+            assert found is not None and found.key == "value", value
+
+    @pytest.mark.parametrize("row", KNOWN.assumptions, ids=ids)
+    def test_what_the_cost_model_refuses_the_catalog_refuses(self, row: Assumption) -> None:
+        if row.id not in Market.__dataclass_fields__:
+            return
+        for value in (0, 0.5, 1, 1.5, 1e12, 1.1e12):
+            found = catalog.problem("assumptions", {"id": row.id, "value": value, **SOURCE})
+            try:
+                Market.of(KNOWN, **{row.id: value})
+            except UsageError:
+                assert found is not None, value
+            else:
+                assert found is None, value
+
+    @pytest.mark.parametrize(
+        ("change", "key", "says"),
+        [
+            ({"id": "operation_gbp", "value": 1}, "id", "did you mean operations_gbp?"),
+            ({"value": 1}, "id", "missing"),
+            ({"id": "local_share", "unit": "percent"}, "unit", "the sums count it in share"),
+            ({"id": "months", "low": 9, "high": 8}, "low", "is 9, above high of 8"),
+            ({"id": "local_share", "high": 0.1}, "high", "is 0.1, below low of 0.65"),
+        ],
+    )
+    def test_an_assumption_is_one_that_the_sums_read(
+        self, change: dict[str, Any], key: str, says: str
+    ) -> None:
+        found = catalog.problem("assumptions", {**change, **SOURCE})
+
+        assert found is not None and found.key == key and says in found.says
+
+    @pytest.mark.parametrize(
+        ("table", "change", "key"),
+        [
+            ("quants", {"id": "q4_k_m", "bits": 0}, "bits"),
+            ("quants", {"id": "q4_k_m", "bits": 65}, "bits"),
+            ("gpus", {"id": "rtx-3090", "memory_gib": 0}, "memory_gib"),
+            ("gpus", {"id": "rtx-3090", "bandwidth_gb_s": 0}, "bandwidth_gb_s"),
+            ("gpus", {"id": "rtx-3090", "count": 0}, "count"),
+            ("gpus", {"id": "rtx-3090", "count": 10**400}, "count"),
+            ("gpus", {"id": "rtx-3090", "price_used_high": 1}, "price_used_high"),
+            ("models", {"id": "qwen2.5-7b", "active_parameters": 9e12}, "active_parameters"),
+            ("models", {"id": "qwen2.5-7b", "parameters": 1}, "parameters"),
+            ("services", {"id": "audit", "rework": 2}, "rework"),
+            ("retired", {"id": "falcon", "matches": ["("]}, "matches"),
+            ("gpus", {"id": "rtx-3090", "origin": 3}, "origin"),
+            ("gpus", {"id": "", "watts": 3}, "name"),
+        ],
+    )
+    def test_a_number_out_of_range_is_refused_by_the_key_that_was_written(
+        self, table: str, change: dict[str, Any], key: str
+    ) -> None:
+        found = catalog.problem(table, {**change, **SOURCE})
+
+        assert found is not None and found.key == key
+
+    def test_a_rent_of_which_the_low_end_is_above_the_high_one_is_refused(self) -> None:
+        rent = {"provider": "x", "usd_per_hour_low": 1, "usd_per_hour_high": 1, "eu": True}
+        wrong = {**rent, "usd_per_hour_low": 2}
+        found = catalog.problem("gpus", {**NEW_GPU, "rentals": [rent, wrong]})
+
+        assert found == catalog.Problem(
+            key="rentals.usd_per_hour_low", says="is 2, above usd_per_hour_high of 1", item=1
+        )
+
+    def test_a_date_after_today_is_refused(self) -> None:
+        later = {"fields": ["watts"], **SOURCE, "as_of": "2026-11-22"}
+
+        assert catalog.problem("gpus", NEW_GPU, date(2026, 11, 20)) is None
+        for row, key in ((NEW_GPU, "as_of"), ({**NEW_GPU, "origins": [later]}, "origins.as_of")):
+            day = date(2026, 11, 19) if key == "as_of" else date(2026, 11, 21)
+            found = catalog.problem("gpus", row, day)
+            assert found is not None and found.key == key and "after today" in found.says
 
     @pytest.mark.parametrize("key", ["source", "as_of", "kind", "memory_gib"])
     def test_a_row_without_one_of_these_is_refused(self, key: str) -> None:
@@ -373,7 +495,10 @@ class TestOverlay:
             ({"rentals": [{"provider": "x"}]}, "rentals.usd_per_hour_low is missing"),
             ({"rentals": ["x"]}, "rentals is 'x', not a table"),
             ({"origins": {}}, "origins is not a list of tables"),
-            ({"origins": [{"fields": ["x"]}]}, "origins.fields is"),
+            ({"origins": [{"fields": 1}]}, "origins.fields is 1"),
+            ({"origins": [{"fields": [[1]]}]}, "origins.fields has [1], no field"),
+            ({"origins": [{"fields": ["wats"]}]}, "origins.fields has 'wats', no field; did"),
+            ({"prise": 3}, "prise is unknown; did you mean price_new_low or price_new_high"),
             ({"origins": [{"fields": ["watts"]}]}, "origins.source is missing"),
             ({"price_new_low": 9, "price_new_high": 8}, "price_new_low is 9, above"),
         ],
@@ -429,7 +554,15 @@ class TestCommand:
             name = row.name if table == "quants" else row.id
             assert any(line.startswith(name) for line in lines), name
 
-    @pytest.mark.parametrize("table", command.TABLES[:-2])
+    def test_tasks_say_what_advise_can_be_asked(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert shown("tasks", "--json") == 0
+
+        found = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
+        assert set(found) == {row.id for row in KNOWN.tasks}
+        assert found["document-questions"]["approach"] == "rag"
+        assert found["document-questions"]["kind"] == "community"
+
+    @pytest.mark.parametrize("table", [name for name in command.TABLES[:-2] if name != "tasks"])
     def test_json_numbers_are_figures(self, table: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert shown(table, "--json") == 0
 

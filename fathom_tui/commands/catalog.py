@@ -18,6 +18,7 @@ from fathom_tui.catalog import (
     Origin,
     Quant,
     Row,
+    Task,
 )
 from fathom_tui.commands.output import add_json_flag, console, narrate, print_json, printable
 from fathom_tui.errors import ExitCode, UsageError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from fathom_tui.errata import Erratum
 
-TABLES = ("gpus", "models", "prices", "quants", "assumptions", "errata", "measured")
+TABLES = ("gpus", "models", "prices", "quants", "assumptions", "tasks", "errata", "measured")
 
 EPILOG = """\
 prices come from the package genai-prices; --snapshot book-2026-04 shows the book's table instead,
@@ -55,6 +56,7 @@ where unknown; RANGE is {"low": FIGURE, "high": FIGURE}; every row has "id", "na
   prices  provider snapshot grade aliases stale; input output cached_input context: FIGURE
   quants  use rank aliases; bits: FIGURE
   assumptions  aliases; value low high: FIGURE
+  tasks   approach models why aliases source as_of kind; its id is what fathom advise --task takes
   errata  area source says explanation conflict as_of kind; sums [{label arithmetic said figure:
           FIGURE}]; quotes [{label figure: FIGURE}] (no name and note)
   measured  what runs measured on this machine: run stage name hardware; figure: FIGURE
@@ -140,6 +142,7 @@ def _rows(known: Catalog, arguments: argparse.Namespace, home: Home) -> Sequence
         "models": known.models,
         "quants": known.quants,
         "assumptions": known.assumptions,
+        "tasks": known.tasks,
     }
     return tables[arguments.table]
 
@@ -194,6 +197,8 @@ def _to_json(row: Row, today: date) -> dict[str, Any]:
         return _price_json(row, is_stale(row, today))
     if isinstance(row, Assumption):
         return _assumption_json(row)
+    if isinstance(row, Task):
+        return _task_json(row)
     return _quant_json(row)
 
 
@@ -276,6 +281,10 @@ def _assumption_json(row: Assumption) -> dict[str, Any]:
     return {**_plain(row), **{name: row.figure(name, row.unit).to_json() for name in names}}
 
 
+def _task_json(row: Task) -> dict[str, Any]:
+    return {**_plain(row, "approach", "models", "why"), **asdict(row.origin)}
+
+
 def _print(rows: Sequence[Row], today: date) -> None:
     from rich.table import Table
 
@@ -292,7 +301,7 @@ def _print(rows: Sequence[Row], today: date) -> None:
 
 
 def _folds(heading: str) -> bool:
-    return heading in ("Licence", "Use", "What it is")
+    return heading in ("Licence", "Use", "What it is", "Task", "Models")
 
 
 _COLUMNS: dict[type[Any], tuple[tuple[str, bool], ...]] = {
@@ -330,6 +339,7 @@ _COLUMNS: dict[type[Any], tuple[tuple[str, bool], ...]] = {
         ("Unit", False),
         ("What it is", False),
     ),
+    Task: (("Id", False), ("Task", False), ("Approach", False), ("Models", False)),
     Quant: (("Quant", False), ("Bits", True), ("7.6B file GB", True), ("Use", False)),
 }
 
@@ -345,6 +355,8 @@ def _cells(row: Row, today: date) -> tuple[str, ...]:
     if isinstance(row, Assumption):
         spread = "" if row.low is None or row.high is None else f"{row.low:g}-{row.high:g}"
         return row.id, f"{row.value:g}", spread, row.unit, row.name
+    if isinstance(row, Task):
+        return row.id, row.name, row.approach or "?", ", ".join(row.models)
     assert isinstance(row, Quant)
     return row.name, f"{row.bits:g}", f"{7.615616512 * row.bits / 8:.1f}", row.use
 
