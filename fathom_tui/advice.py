@@ -153,6 +153,17 @@ class Advice:
                 }
                 for edge in self.edges
             ],
+            "cost_growth_months": _months_figure(self.cost_months, self).to_json(),
+            "price_decline": [
+                {
+                    "years": years,
+                    "yearly_fall": share,
+                    "crossover": tokens_figure(
+                        tokens, self, f"prices {share:.0%} lower every year"
+                    ).to_json(),
+                }
+                for years, share, tokens in declining(self)
+            ],
             "capacity": tokens_figure(self.capacity, self, _CAPACITY_SOURCE).to_json(),
             "machines": self.costs.machines,
             "warnings": list(self.warnings()),
@@ -383,6 +394,16 @@ def _sum_of_rule_6(advice: Advice) -> dict[str, Any] | None:
     if advice.workload.gpu_hours is not None:
         return found
     return {name: value for name, value in found.items() if name not in _NEEDS_HOURS}
+
+
+def _months_figure(value: float | None, advice: Advice) -> Figure:
+    return Figure(
+        value=None if value is None else round(value, 1),
+        unit="months",
+        kind=Kind.COMPUTED,
+        source="until growth makes another way the cheapest",
+        as_of=advice.setting.price.origin.as_of,
+    )
 
 
 def _crossover(found: Crossover | None, advice: Advice) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ class TestAdvise:
             "workload", "verdict", "rule", "cost_verdict", "agree", "disagreement", "also",
             "path", "flips", "confidence", "say", "ownership", "technique", "cheapest_api",
             "monthly", "crossover", "crossover_optimised", "hybrid_from", "cost_edges",
-            "capacity", "machines", "warnings",
+            "cost_growth_months", "price_decline", "capacity", "machines", "warnings",
         ]  # fmt: skip
         assert (found["verdict"], found["rule"], found["cost_verdict"]) == ("local", 3, "local")
         assert found["ownership"]["label"] == "rent"
@@ -45,6 +45,10 @@ class TestAdvise:
         assert (found["verdict"], found["cost_verdict"]) == ("hybrid", "cloud")
         assert found["monthly"]["cloud"]["value"] == 259.2
         assert {"input": "months", "from": 0, "to": 11.5, "verdict": "local"} in found["flips"]
+        assert found["cost_growth_months"]["value"] == 7.4
+        last = found["price_decline"][-1]
+        assert (last["years"], last["yearly_fall"]) == (3, 0.6)
+        assert last["crossover"]["value"] == pytest.approx(3.855e6 / 0.4**3, rel=0.001)
 
     @pytest.mark.parametrize("volume", ["8M", "8_000_000", "8000k", "8e6", "8,000,000"])
     def test_takes_a_volume_as_people_write_it(self, capsys: Capture, volume: str) -> None:

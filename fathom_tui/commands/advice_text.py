@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fathom_tui.advice import Advice
+from fathom_tui.advice import DECLINES, Advice, declining
 from fathom_tui.commands.output import printable
 from fathom_tui.currency import Currency
 from fathom_tui.economics import millions
@@ -120,6 +120,20 @@ def _technique(advice: Advice) -> Iterable[tuple[str, str]]:
         yield "ask", f"{ASKED[name]} (--answer {name}=...)"
 
 
+def _declining(advice: Advice) -> str:
+    """Say where the crossover goes as API prices fall."""
+    later = [tokens for years, _, tokens in declining(advice) if years == _YEARS and tokens]
+    said = " to ".join(millions(tokens) for tokens in sorted(later))
+    shares = " to ".join(f"{share:.0%}" for share in DECLINES)
+    limit = advice.capacity
+    beyond = limit is not None and max(later, default=0.0) > limit
+    note = f"; one machine answers {millions(limit)}" if limit is not None and beyond else ""
+    return f"in {_YEARS} years, if it falls by {shares} a year: {said} tokens/day{note}"
+
+
+_YEARS = 3
+
+
 def _flips(advice: Advice) -> Iterable[tuple[str, str]]:
     ruling, name = advice.ruling, advice.setting.price.name
     for flip in ruling.flips:
@@ -133,8 +147,12 @@ def _flips(advice: Advice) -> Iterable[tuple[str, str]]:
             "cost",
             f"{edge.below.value} is cheapest below {turn} tokens/day, {edge.above.value} above",
         )
+    if advice.cost_months is not None:
+        yield "cost", f"in {advice.cost_months:.1f} months growth makes another way the cheapest"
     if advice.crossover is not None:
         yield "cost", f"the machine alone crosses {name}: {advice.crossover.sentence()}"
     other = advice.cheapest.crossover
     if other is not None:
         yield "cost", f"and {advice.cheapest.price.name}: {other.sentence()}"
+    if advice.crossover is not None:
+        yield "cost", f"{name} {_declining(advice)}"

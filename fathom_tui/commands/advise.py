@@ -29,8 +29,8 @@ examples:
    "ownership": {"label", "why", "rent_or_buy"}, "technique",
    "cheapest_api": {"id", "name", "month", "crossover"},
    "monthly": {way or term: figure}, "crossover", "crossover_optimised", "hybrid_from",
-   "cost_edges": [{"tokens_per_day", "below", "above"}], "capacity", "machines",
-   "warnings"}
+   "cost_edges": [{"tokens_per_day", "below", "above"}], "cost_growth_months",
+   "price_decline": [{"years", "yearly_fall", "crossover"}], "capacity", "machines", "warnings"}
 "ownership" has "rent_or_buy" where a rent is known, "technique" is {"choice", "answer", "wanted",
 "reasons", "blocks", "cautions", "then", "unknown", "next"}.
 A crossover is {"tokens_per_day": figure, "within_capacity"} or null; a figure is {"value", "unit",
