@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fathom_tui import economics, rules
-from fathom_tui.catalog import ApiPrice, find, stale
+from fathom_tui.catalog import find, stale
+from fathom_tui.catalog_types import ApiPrice
 from fathom_tui.currency import Currency
 from fathom_tui.economics import Costs, Crossover, Way, millions
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.payback import RentOrBuy, rent_or_buy
+from fathom_tui.questions import ASKED, Questions
 from fathom_tui.rules import Ownership, Ruling
 from fathom_tui.setting import Setting
-from fathom_tui.technique import ASKED, Questions, Technique, technique
+from fathom_tui.technique import Technique, technique
 from fathom_tui.workload import FAST_MS, Workload
 
 POUNDS = Currency(code="gbp", per_gbp=1.0)

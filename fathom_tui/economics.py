@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from fathom_tui.catalog import ApiPrice, Catalog
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_types import ApiPrice
 from fathom_tui.errors import UsageError
 from fathom_tui.workload import Workload
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fathom_tui.architecture import Architecture
-from fathom_tui.catalog import Gpu, Model, Quant
+from fathom_tui.catalog_types import Gpu, Model, Quant
 from fathom_tui.errors import UsageError
 from fathom_tui.memory import InferenceMemory, inference, weights_bytes
 from fathom_tui.speed import Rate, Reading, decode_rate, prefill_rate, reading

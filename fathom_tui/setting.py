@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from fathom_tui import speed
-from fathom_tui.catalog import ApiPrice, Catalog, Gpu, Model, Quant, Task
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_types import ApiPrice, Gpu, Model, Quant, Task
 from fathom_tui.economics import Machine, Market, mixed_rate
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Figure, Kind

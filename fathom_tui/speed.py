@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fathom_tui.architecture import Architecture, active_parameters
 from fathom_tui.architecture import parameters as all_parameters
-from fathom_tui.catalog import Gpu
+from fathom_tui.catalog_types import Gpu
 from fathom_tui.memory import kv_cache_bytes
 
 GB = 1_000_000_000

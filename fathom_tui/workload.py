@@ -52,7 +52,7 @@ class Workload:
     task: str = ""
     """Id of the catalog's nearest task; empty is unknown."""
     answers: Mapping[str, bool | float] = field(default_factory=dict)
-    """Answers to the questions of `technique.ASKED`, by name."""
+    """Answers to the questions of `questions.ASKED`, by name."""
 
     def __post_init__(self) -> None:
         _check_number("tokens_per_day", self.tokens_per_day, 0, MOST_TOKENS, above=True)

@@ -25,7 +25,8 @@ from fathom_tui.screens.words import clean
 if TYPE_CHECKING:
     # Loaded by the first look, after the first frame.
     from fathom_tui.advice import Advice
-    from fathom_tui.catalog import ApiPrice, Catalog
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import ApiPrice
     from fathom_tui.currency import Currency
     from fathom_tui.figures import Figure
     from fathom_tui.setting import Setting

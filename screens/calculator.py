@@ -24,7 +24,8 @@ from fathom_tui.screens.words import clean, size
 
 if TYPE_CHECKING:
     from fathom_tui.architecture import Architecture
-    from fathom_tui.catalog import Catalog, Gpu, Model, Quant
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Gpu, Model, Quant
     from fathom_tui.fit import Fit, Subject
 
 _LABEL = 11

@@ -12,7 +12,8 @@ from fathom_tui.screens.symbols import ASCII, Symbols
 from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Catalog, Gpu, Model
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Gpu, Model
     from fathom_tui.fit import DeviceFit, Fit, Subject
     from fathom_tui.training_memory import TrainingPlan
 

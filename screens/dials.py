@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fathom_tui.memory import KV_TYPES as KV_TYPES
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Gpu
+    from fathom_tui.catalog_types import Gpu
 
 CONTEXTS = tuple(2**power for power in range(11, 21))
 """Tokens that a key steps through: 2,048 to 1,048,576."""

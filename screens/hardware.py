@@ -36,7 +36,8 @@ from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
     # Loaded by the first look, after the first frame.
-    from fathom_tui.catalog import Catalog, Gpu, Model
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Gpu, Model
 
 FIXED = (
     Column(title="device", width=18),

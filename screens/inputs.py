@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from fathom_tui.catalog import ApiPrice, Catalog, Gpu, Task
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_types import ApiPrice, Gpu, Task
 from fathom_tui.economics import millions
 from fathom_tui.errors import UsageError
 from fathom_tui.quantities import parse_count, parse_quantity, parse_share

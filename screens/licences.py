@@ -8,7 +8,7 @@ from fathom_tui.screens.symbols import Symbols
 from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Model
+    from fathom_tui.catalog_types import Model
 
 _LANGUAGES = {
     "ar": "Arabic",

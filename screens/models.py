@@ -34,7 +34,8 @@ from fathom_tui.screens.words import clean, plural
 
 if TYPE_CHECKING:
     # Loaded by the first look, after the first frame.
-    from fathom_tui.catalog import Catalog, Model, Retired, Tier
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Model, Retired, Tier
 
 LOWER = (("ladder", "Quantisations"), ("memory", "Memory"), ("about", "About"))
 """Panels that share a place where there is no room for all."""

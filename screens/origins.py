@@ -7,7 +7,7 @@ from fathom_tui.figures import Figure, Kind
 from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Gpu, Model, Quant, Row
+    from fathom_tui.catalog_types import Gpu, Model, Quant, Row
     from fathom_tui.fit import DeviceFit, Fit
     from fathom_tui.speed import Rate
 

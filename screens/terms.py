@@ -15,7 +15,7 @@ from fathom_tui.screens.symbols import Symbols
 from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Gpu, Model
+    from fathom_tui.catalog_types import Gpu, Model
     from fathom_tui.fit import DeviceFit, Fit
 
 _LABEL, _COLUMN = 12, 10

@@ -1,6 +1,6 @@
 """A market, a machine and prices as the book has them, for tests of the advisor."""
 
-from fathom_tui.catalog import ApiPrice, Gpu, Origin
+from fathom_tui.catalog_types import ApiPrice, Gpu, Origin
 from fathom_tui.economics import Machine, Market
 from fathom_tui.figures import Kind
 from fathom_tui.setting import Setting

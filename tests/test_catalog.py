@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from fathom_tui import break_even, catalog
 from fathom_tui.architecture import Architecture, parameters
-from fathom_tui.catalog import TABLES, Assumption, Catalog, Gpu, Model, Row
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_rows import Problem, problem
+from fathom_tui.catalog_types import BOOK, TABLES, Assumption, Gpu, Model, Row
 from fathom_tui.commands import catalog as command
 from fathom_tui.commands import payback
 from fathom_tui.economics import Market
@@ -380,8 +382,8 @@ class TestOverlay:
 
     @pytest.mark.parametrize("row", KNOWN.assumptions, ids=ids)
     def test_an_assumption_keeps_to_the_range_of_its_unit(self, row: Assumption) -> None:
-        def says(value: object) -> catalog.Problem | None:
-            return catalog.problem("assumptions", {"id": row.id, "value": value, **SOURCE})
+        def says(value: object) -> Problem | None:
+            return problem("assumptions", {"id": row.id, "value": value, **SOURCE})
 
         above, most = row.unit in ("USD/GBP", "months"), 1 if row.unit == "share" else 1e12
         assert says(most) is None and says(0.5) is None
@@ -395,7 +397,7 @@ class TestOverlay:
         if row.id not in Market.__dataclass_fields__:
             return
         for value in (0, 0.5, 1, 1.5, 1e12, 1.1e12):
-            found = catalog.problem("assumptions", {"id": row.id, "value": value, **SOURCE})
+            found = problem("assumptions", {"id": row.id, "value": value, **SOURCE})
             try:
                 Market.of(KNOWN, **{row.id: value})
             except UsageError:
@@ -416,7 +418,7 @@ class TestOverlay:
     def test_an_assumption_is_one_that_the_sums_read(
         self, change: dict[str, Any], key: str, says: str
     ) -> None:
-        found = catalog.problem("assumptions", {**change, **SOURCE})
+        found = problem("assumptions", {**change, **SOURCE})
 
         assert found is not None and found.key == key and says in found.says
 
@@ -441,26 +443,26 @@ class TestOverlay:
     def test_a_number_out_of_range_is_refused_by_the_key_that_was_written(
         self, table: str, change: dict[str, Any], key: str
     ) -> None:
-        found = catalog.problem(table, {**change, **SOURCE})
+        found = problem(table, {**change, **SOURCE})
 
         assert found is not None and found.key == key
 
     def test_a_rent_of_which_the_low_end_is_above_the_high_one_is_refused(self) -> None:
         rent = {"provider": "x", "usd_per_hour_low": 1, "usd_per_hour_high": 1, "eu": True}
         wrong = {**rent, "usd_per_hour_low": 2}
-        found = catalog.problem("gpus", {**NEW_GPU, "rentals": [rent, wrong]})
+        found = problem("gpus", {**NEW_GPU, "rentals": [rent, wrong]})
 
-        assert found == catalog.Problem(
+        assert found == Problem(
             key="rentals.usd_per_hour_low", says="is 2, above usd_per_hour_high of 1", item=1
         )
 
     def test_a_date_after_today_is_refused(self) -> None:
         later = {"fields": ["watts"], **SOURCE, "as_of": "2026-11-22"}
 
-        assert catalog.problem("gpus", NEW_GPU, date(2026, 11, 20)) is None
+        assert problem("gpus", NEW_GPU, date(2026, 11, 20)) is None
         for row, key in ((NEW_GPU, "as_of"), ({**NEW_GPU, "origins": [later]}, "origins.as_of")):
             day = date(2026, 11, 19) if key == "as_of" else date(2026, 11, 21)
-            found = catalog.problem("gpus", row, day)
+            found = problem("gpus", row, day)
             assert found is not None and found.key == key and "after today" in found.says
 
     @pytest.mark.parametrize("key", ["source", "as_of", "kind", "memory_gib"])
@@ -522,7 +524,7 @@ class TestOverlay:
     @given(st.dictionaries(st.sampled_from([*NEW_GPU, "x"]), st.none() | st.floats() | st.text()))
     def test_any_values_make_a_row_or_a_problem(self, change: dict[str, Any]) -> None:
         row = {**NEW_GPU, **change}
-        found = catalog.problem("gpus", row)
+        found = problem("gpus", row)
 
         if found is None:
             assert isinstance(catalog.load({"gpus": [row]}), Catalog)
@@ -592,7 +594,7 @@ class TestCommand:
         assert "No run has measured anything" in capsys.readouterr().err
 
     def test_the_books_prices_are_marked_old(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert shown("prices", "--snapshot", catalog.BOOK) == 0
+        assert shown("prices", "--snapshot", BOOK) == 0
 
         printed = capsys.readouterr()
         assert "claude-sonnet-4 *" in printed.out and "2026-04-01" in printed.out
@@ -622,7 +624,7 @@ class TestCommand:
 
     def test_the_books_prices_cannot_be_refreshed(self) -> None:
         with pytest.raises(UsageError, match="fixed"):
-            shown("prices", "--snapshot", catalog.BOOK, "--refresh")
+            shown("prices", "--snapshot", BOOK, "--refresh")
 
 
 def _is_figure(value: object) -> bool:

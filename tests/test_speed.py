@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom_tui.catalog import Gpu, Origin
+from fathom_tui.catalog_types import Gpu, Origin
 from fathom_tui.figures import Kind
 from fathom_tui.memory import weights_bytes
 from fathom_tui.speed import (

@@ -11,7 +11,7 @@ from fathom_tui.advice import DECLINES, Advice, declining
 from fathom_tui.commands.output import printable
 from fathom_tui.currency import Currency
 from fathom_tui.economics import millions
-from fathom_tui.technique import ASKED
+from fathom_tui.questions import ASKED
 
 
 def show(console: Console, advice: Advice, currency: Currency) -> None:

@@ -40,7 +40,7 @@ A crossover is {"tokens_per_day": figure, "within_capacity"} or null; a figure i
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the workload and what it is judged against."""
-    from fathom_tui.technique import ASKED
+    from fathom_tui.questions import ASKED
 
     names = "\n".join(f"  {name:<20} {question}" for name, question in ASKED.items())
     parser.epilog = f"{EPILOG}\nquestions of the technique, for --answer NAME=VALUE:\n{names}\n"
@@ -154,7 +154,7 @@ def _answers(given: list[str]) -> dict[str, bool | float]:
     from difflib import get_close_matches
 
     from fathom_tui.quantities import parse_quantity
-    from fathom_tui.technique import ASKED
+    from fathom_tui.questions import ASKED
 
     found: dict[str, bool | float] = {}
     for text in given:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from fathom_tui.catalog import BOOK, CURRENT
+from fathom_tui.catalog_types import BOOK, CURRENT
 from fathom_tui.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fathom_tui import catalog
-from fathom_tui.catalog import (
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_types import (
     BOOK,
     CURRENT,
     ApiPrice,
     Assumption,
-    Catalog,
     Gpu,
     Model,
     Origin,

@@ -12,7 +12,8 @@ from fathom_tui.errors import ExitCode, UsageError
 from fathom_tui.figures import Figure, Kind
 
 if TYPE_CHECKING:
-    from fathom_tui.catalog import Catalog, Gpu
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Gpu
     from fathom_tui.fit import DeviceFit, Fit, Subject
     from fathom_tui.training_memory import TrainingMemory, TrainingPlan
 

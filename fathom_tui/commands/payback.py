@@ -13,8 +13,10 @@ from fathom_tui.figures import Figure, Kind
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fathom_tui.catalog import Assumption, Catalog, Gpu
-    from fathom_tui.payback import BuildOrBuy, Option, Payback, RentOrBuy
+    from fathom_tui.build_or_buy import BuildOrBuy, Option
+    from fathom_tui.catalog import Catalog
+    from fathom_tui.catalog_types import Assumption, Gpu
+    from fathom_tui.payback import Payback, RentOrBuy
     from fathom_tui.setting import Setting
 
 EPILOG = """\
@@ -471,7 +473,7 @@ def _or_never(value: float | None, form: str, unit: str) -> str:
 
 
 def _team(arguments: argparse.Namespace) -> None:
-    from fathom_tui.payback import Team, build_or_buy
+    from fathom_tui.build_or_buy import Team, build_or_buy
     from fathom_tui.quantities import parse_quantity
 
     weeks = arguments.weeks_free

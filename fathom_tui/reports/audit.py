@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fathom_tui.advice import Advice
-from fathom_tui.catalog import Assumption
+from fathom_tui.catalog_types import Assumption
 from fathom_tui.economics import millions
 from fathom_tui.figures import Figure
 from fathom_tui.reports import wording

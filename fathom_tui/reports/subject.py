@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fathom_tui.advice import Advice
-from fathom_tui.catalog import Assumption, Catalog, Gpu, Origin, Service
+from fathom_tui.catalog import Catalog
+from fathom_tui.catalog_types import Assumption, Gpu, Origin, Service
 from fathom_tui.currency import Currency
 from fathom_tui.economics import Machine, Market
 from fathom_tui.errors import UsageError

@@ -3,7 +3,8 @@
 from datetime import date as day
 
 from fathom_tui.advice import Advice
-from fathom_tui.catalog import ApiPrice, Assumption, Origin, stale
+from fathom_tui.catalog import stale
+from fathom_tui.catalog_types import ApiPrice, Assumption, Origin
 from fathom_tui.economics import Crossover, Way, blended_usd, millions
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.reports import together

@@ -17,7 +17,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fathom_tui.catalog import TABLES, Problem, clash, problem
+from fathom_tui.catalog import clash
+from fathom_tui.catalog_rows import Problem, problem
+from fathom_tui.catalog_types import TABLES
 from fathom_tui.errors import UsageError
 
 FILE = "catalog.toml"

@@ -14,7 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fathom_tui.catalog import CURRENT, ApiPrice, Origin, grade_by_price
+from fathom_tui.catalog import grade_by_price
+from fathom_tui.catalog_types import CURRENT, ApiPrice, Origin
 from fathom_tui.errors import EnvironmentProblem
 from fathom_tui.figures import Kind
 

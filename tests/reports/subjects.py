@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from fathom_tui.advice import POUNDS, advise
-from fathom_tui.catalog import Assumption, Service
+from fathom_tui.catalog_types import Assumption, Service
 from fathom_tui.currency import Currency
 from fathom_tui.economics import Market
 from fathom_tui.reports.subject import Subject

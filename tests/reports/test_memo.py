@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fathom_tui.advice import advise
-from fathom_tui.catalog import Assumption
+from fathom_tui.catalog_types import Assumption
 from fathom_tui.currency import Currency
 from fathom_tui.economics import Way
 from fathom_tui.figures import Kind

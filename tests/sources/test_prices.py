@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fathom_tui import catalog
+from fathom_tui.catalog_types import CURRENT, ApiPrice
 from fathom_tui.errors import EnvironmentProblem
 from fathom_tui.figures import Kind
 from fathom_tui.sources import prices
@@ -33,7 +34,7 @@ FEED = [
 ]
 
 
-def row(name: str) -> catalog.ApiPrice:
+def row(name: str) -> ApiPrice:
     """Return one of the packaged prices."""
     return catalog.find(PACKAGED, name, "API price", "")
 
@@ -54,7 +55,7 @@ def test_every_price_says_where_it_is_from() -> None:
     for price in PACKAGED:
         assert price.origin.source == "genai-prices 0.2.3 (packaged data)"
         assert price.origin.as_of == "2026-11-10"
-        assert (price.origin.kind, price.snapshot) == (Kind.VENDOR, catalog.CURRENT)
+        assert (price.origin.kind, price.snapshot) == (Kind.VENDOR, CURRENT)
         assert price.grade == catalog.grade_by_price(price.output_usd)
         assert 0 < price.input_usd <= price.output_usd
 
