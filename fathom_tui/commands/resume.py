@@ -40,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _still_refused(store: "Store", run_id: str) -> list[str]:
     """Return the gates that stopped the run and that nobody has waived."""
     from fathom_tui.gates import Outcome
+    from fathom_tui.store.requests import waiting
 
+    if run_id in waiting(store.home):
+        return []  # nothing of it is written yet
     view = store.run_view(run_id)
     waived = {waiver["gate"] for waiver in store.waivers(view.engagement, run_id)}
     gates = (gate for stage in view.stages.values() for gate in stage.gates)
