@@ -325,16 +325,12 @@ def quoted_crossovers(setting: Setting, input_share: float) -> list[Crossover]:
 def declining(advice: Advice, years: int = 3) -> list[tuple[int, float, float | None]]:
     """Return the crossover as API prices fall: (years from now, share a year, tokens a day)."""
     setting, found = advice.setting, []
+    fixed = economics.local_cost(setting.machine, setting.market).machine
     for share in DECLINES:
         for year in range(1, years + 1):
             price = economics.declined(setting.price, share, year)
             usd = economics.blended_usd(price, advice.workload.input_share)
-            crossing = economics.crossover(
-                economics.local_cost(setting.machine, setting.market).machine,
-                usd,
-                setting.market,
-                capacity=advice.capacity,
-            )
+            crossing = economics.crossover(fixed, usd, setting.market)
             found.append((year, share, crossing.tokens_per_day if crossing else None))
     return found
 

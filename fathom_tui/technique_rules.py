@@ -12,6 +12,7 @@ from typing import Any
 
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.questions import Answer, Questions
+from fathom_tui.workload import FAST_MS
 
 BOOK_1 = "book, ch. 1 (April 2026)"
 BOOK_4 = "book, ch. 4 (April 2026)"
@@ -24,8 +25,6 @@ FLOOR = 200
 """Examples below which nothing is tuned (course module, April 2026; fine-tuning guide)."""
 COMFORT = 500
 """Examples from which nothing is said (book, ch. 4, April 2026)."""
-FAST_MS = 200.0
-"""A latency limit below this asks for a model of one's own (guide, section 2)."""
 LARGE_BILL_USD = 5_000.0
 """API bill a month above which a model of one's own is worth a look (guide, section 2)."""
 LEAST_BUDGET_USD = 500.0

@@ -17,6 +17,7 @@ from fathom_tui.errors import EnvironmentProblem, UsageError
 from fathom_tui.screens.adjust import Adjust
 from fathom_tui.screens.crossover import Crossover
 from fathom_tui.screens.pane import Pane
+from fathom_tui.screens.shelf import Shelf
 from fathom_tui.screens.shell import Shell
 from fathom_tui.screens.slider import Sliders
 from fathom_tui.screens.tabs import PanelTabs
@@ -83,7 +84,7 @@ class AdviseScreen(Shell[AdviseNews]):
         self.currency: Currency | None = None
         self._work = "workload"
         self._engagement = ""
-        self._shelf: Shelf | None = None
+        self._offer: Offer | None = None
         self._catalog: Catalog | None = None
         self._devices: tuple[str, ...] = ()
         self._engagements: tuple[tuple[str, str], ...] = ()
@@ -117,9 +118,9 @@ class AdviseScreen(Shell[AdviseNews]):
 
     def read(self) -> AdviseNews:
         """Read the catalog if the user's rows changed, and the list of engagements."""
-        if self._shelf is None:
-            self._shelf = Shelf(self.fathom.home.config)
-        catalog, devices = self._shelf.look()
+        if self._offer is None:
+            self._offer = Offer(self.fathom.home.config)
+        catalog, devices = self._offer.look()
         rows = self.fathom.store.engagements()
         return AdviseNews(
             catalog=catalog,
@@ -412,38 +413,26 @@ class Still(Pane, can_focus=False):
     """Text that needs no cursor."""
 
 
-class Shelf:
-    """The catalog with the user's own rows; read again when their file changes."""
+class Offer:
+    """The catalog with the user's own rows, and the devices in it that can be compared with."""
 
     def __init__(self, config: Path) -> None:
-        self._config = config
-        self._stamp: object = ()
+        self._shelf = Shelf(config)
         self._held: tuple[Catalog, tuple[str, ...]] | None = None
 
     def look(self) -> "tuple[Catalog, tuple[str, ...]]":
-        """Return the catalog and the ids of the devices that can be compared with.
+        """Return the catalog and the ids of those devices; read again when the catalog changes.
 
         Raises:
             UsageError: A row of the user's cannot be used; names file, line and key.
         """
-        from fathom_tui import catalog
         from fathom_tui.screens.inputs import usable
         from fathom_tui.setting import REFERENCE_API
-        from fathom_tui.sources import overlay
 
-        stamp = _stamp(self._config / overlay.FILE)
-        if self._held is None or stamp != self._stamp:
-            found = catalog.load(overlay.read(self._config))
-            self._held, self._stamp = (found, usable(found, REFERENCE_API)), stamp
+        found = self._shelf.look()
+        if self._held is None or self._held[0] is not found:
+            self._held = found, usable(found, REFERENCE_API)
         return self._held
-
-
-def _stamp(path: Path) -> object:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _newest_prices(cache: Path) -> "tuple[ApiPrice, ...] | EnvironmentProblem":

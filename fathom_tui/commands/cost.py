@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fathom_tui.commands.assumptions import add_setting_flags, make_setting, read_catalog
-from fathom_tui.commands.output import add_json_flag, console, print_json, printable
+from fathom_tui.commands.output import (
+    add_json_flag,
+    console,
+    print_json,
+    sources_table,
+)
 from fathom_tui.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from fathom_tui.break_even import BreakEven, Case
     from fathom_tui.catalog import Catalog
     from fathom_tui.economics import Crossover, Machine
@@ -253,18 +256,7 @@ def _print(
         for quoted in quoted_crossovers(setting, share):
             say(f"{'':<24} at £{quoted.fixed_gbp:,.0f} a month: {quoted.sentence()}")
     say("")
-    say(_assumed(known))
-
-
-def _assumed(known: "Mapping[str, Figure]") -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for title in ("Assumption", "Value", "Where from"):
-        table.add_column(title, no_wrap=title != "Where from", overflow="fold")
-    for name, figure in known.items():
-        table.add_row(name, str(figure), printable(f"{figure.source}, {figure.as_of}"))
-    return table
+    say(sources_table(known))
 
 
 def _amount(figure: "Figure") -> str:

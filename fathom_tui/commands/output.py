@@ -7,7 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
+    from rich.table import Table
+
+    from fathom_tui.figures import Figure
 
 # Everything that could move the cursor or change colours, but for tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -42,6 +47,18 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def sources_table(known: "Mapping[str, Figure]") -> "Table":
+    """Return numbers by name, each with where it is from."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for title in ("Assumption", "Value", "Where from"):
+        table.add_column(title, no_wrap=title != "Where from", overflow="fold")
+    for name, figure in known.items():
+        table.add_row(name, str(figure), printable(f"{figure.source}, {figure.as_of}"))
+    return table
 
 
 def duration(seconds: float | None) -> str:

@@ -6,7 +6,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from fathom_tui.commands.assumptions import read_assumptions
-from fathom_tui.commands.output import add_json_flag, console, print_json, printable
+from fathom_tui.commands.output import (
+    add_json_flag,
+    console,
+    print_json,
+    printable,
+    sources_table,
+)
 from fathom_tui.errors import ExitCode, UsageError
 from fathom_tui.figures import Figure, Kind
 
@@ -256,7 +262,7 @@ def _print_fine_tune(found: "Payback", known: Mapping[str, Figure]) -> None:
     sums = [*monthly, ("saved", found.saved_month)]
     say(_lines((name, _sum(value), "") for name, value in sums))
     say("")
-    say(_sources(known))
+    say(sources_table(known))
 
 
 def _sum(value: float) -> str:
@@ -440,7 +446,7 @@ def _print_rent(found: "RentOrBuy", gpu: "Gpu", known: Mapping[str, Figure]) -> 
     say("")
     say(_lines(_rent_rows(found, known["rent_usd_per_hour"])))
     say("")
-    say(_sources(known))
+    say(sources_table(known))
 
 
 def _rent_rows(found: "RentOrBuy", rent: Figure) -> Iterable[tuple[str, str, str]]:
@@ -538,7 +544,7 @@ def _print_team(found: "BuildOrBuy", known: Mapping[str, Figure]) -> None:
         "gives the money back bears its own."
     )
     say("")
-    say(_sources(known))
+    say(sources_table(known))
 
 
 def _options(options: "Iterable[Option]") -> "Table":
@@ -576,15 +582,4 @@ def _lines(rows: Iterable[tuple[str, str, str]]) -> "Table":
     table.add_column(overflow="fold")
     for name, value, note in rows:
         table.add_row(f"  {name}", value, note)
-    return table
-
-
-def _sources(known: Mapping[str, Figure]) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for title in ("Assumption", "Value", "Where from"):
-        table.add_column(title, no_wrap=title != "Where from", overflow="fold")
-    for name, figure in known.items():
-        table.add_row(name, str(figure), printable(f"{figure.source}, {figure.as_of}"))
     return table
