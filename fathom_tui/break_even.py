@@ -18,10 +18,11 @@ class Case:
     """What the calculator asks."""
 
     api_usd_per_day: float
-    upfront_usd: float
-    """Machine, training and the work on the data, once."""
-    local_usd_per_month: float
-    """Running cost of the machine, without what was paid at the start."""
+    upfront_usd: float | None
+    """Machine, training and the work on the data, once; None where it is unknown how many machines
+    it takes."""
+    local_usd_per_month: float | None
+    """Running cost of the machine, without what was paid at the start; None as above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +33,19 @@ class BreakEven:
     """30 days."""
     api_year: float
     """365 days."""
-    local_month: float
-    upfront: float
+    local_month: float | None
+    upfront: float | None
+    """None is unknown, and so is all that follows from it."""
     months: float | None
-    """Months until the machine has paid for itself; None where it never does."""
-    year_1: float
+    """Months until the machine has paid for itself; None where it never does, or is unknown."""
+    year_1: float | None
     """Saved in the first year; negative where it costs more."""
-    year_3: float
+    year_3: float | None
+
+    @property
+    def known(self) -> bool:
+        """Whether the machine's side of the sum is known."""
+        return self.upfront is not None and self.local_month is not None
 
 
 ASSUMED = {
@@ -80,22 +87,23 @@ def break_even(case: Case) -> BreakEven:
     Raises:
         UsageError: A sum is negative.
     """
+    upfront, local = case.upfront_usd, case.local_usd_per_month
     for name in ("api_usd_per_day", "upfront_usd", "local_usd_per_month"):
-        if not 0 <= getattr(case, name) < 1e15:
-            raise UsageError(
-                f"{name} is {getattr(case, name)!r}.", fix="Give an amount, not less than 0."
-            )
+        value = getattr(case, name)
+        if value is not None and not 0 <= value < 1e15:
+            raise UsageError(f"{name} is {value!r}.", fix="Give an amount, not less than 0.")
     month, year = case.api_usd_per_day * 30, case.api_usd_per_day * YEAR_DAYS
-    saved = month - case.local_usd_per_month
-    local_year = case.local_usd_per_month * 12
+    known = upfront is not None and local is not None
+    paid, running = upfront or 0.0, local or 0.0
+    saved, yearly = month - running, year - running * 12
     return BreakEven(
         api_month=month,
         api_year=year,
-        local_month=case.local_usd_per_month,
-        upfront=case.upfront_usd,
-        months=case.upfront_usd / saved if saved > 0 else None,
-        year_1=year - case.upfront_usd - local_year,
-        year_3=3 * (year - local_year) - case.upfront_usd,
+        local_month=local,
+        upfront=upfront,
+        months=paid / saved if known and saved > 0 else None,
+        year_1=yearly - paid if known else None,
+        year_3=3 * yearly - paid if known else None,
     )
 
 
@@ -106,7 +114,7 @@ def band(queries_per_day: float) -> str:
 
 _BANDS = (
     (500, "stay on the API"),
-    (2_000, "evaluate"),
+    (2_000, "the volume alone does not decide, the sums below do"),
     (10_000.000001, "a strong case for a machine of your own"),
     (float("inf"), "host it yourself"),
 )

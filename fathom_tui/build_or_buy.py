@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fathom_tui.catalog_types import Service
+from fathom_tui.catalog_types import Origin, Service
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.payback import check_least
@@ -68,7 +68,8 @@ FORKS: tuple[Fork, ...] = (
 """Source: book, ch. 6 (April 2026). A yes to all is DIY."""
 
 _WEEKS: Mapping[str, tuple[int, int]] = {"diy": (6, 10), "big-4": (8, 16), "fine-tuning": (1, 3)}
-"""Weeks from start to delivery, first time (book, ch. 6, April 2026)."""
+"""Weeks from start to delivery, first time."""
+_WEEKS_SOURCE, _WEEKS_AS_OF = "book, ch. 6 (April 2026)", "2026-04-01"
 _REFUNDED = frozenset({"fine-tuning"})
 """Offers whose rework is the seller's: two revisions, then the money back."""
 DIY_HOURS = 160.0
@@ -93,6 +94,8 @@ class Option:
     """Share of such projects that are done again; None is unknown."""
     weeks: tuple[int, int] | None
     """Until delivery; None is unknown."""
+    origin: Origin
+    """Where its rework is from."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented shape."""
@@ -104,9 +107,30 @@ class Option:
                 "low": self.expected_low.to_json(),
                 "high": self.expected_high.to_json(),
             },
-            "rework": self.rework,
-            "weeks": list(self.weeks) if self.weeks else None,
+            "rework": self._rework().to_json(),
+            "weeks": {
+                end: self._week(place).to_json() for place, end in enumerate(("low", "high"))
+            },
         }
+
+    def _rework(self) -> Figure:
+        origin = self.origin
+        return Figure(
+            value=self.rework,
+            unit="share",
+            kind=origin.kind,
+            source=origin.source,
+            as_of=origin.as_of,
+        )
+
+    def _week(self, place: int) -> Figure:
+        return Figure(
+            value=self.weeks[place] if self.weeks else None,
+            unit="weeks",
+            kind=Kind.COMMUNITY,
+            source=_WEEKS_SOURCE,
+            as_of=_WEEKS_AS_OF,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +227,7 @@ def _option(row: Service, own: Mapping[str, float] | None, late: int) -> Option:
         expected_low=_cost(row, _with_rework(row, low), computed=True),
         expected_high=_cost(row, _with_rework(row, high), computed=True),
         rework=row.rework,
+        origin=row.origin_of("rework"),
         weeks=(weeks[0] + late, weeks[1] + late) if weeks and own else weeks,
     )
 

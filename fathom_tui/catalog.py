@@ -64,13 +64,55 @@ class Catalog:
         try:
             return find(self.models, text, "model", "fathom catalog models")
         except UsageError as error:
+            sizes = self._sizes(text)
+            if len(sizes) == 1:
+                return sizes[0]
             old = self.retired_family(text)
+            if old is None and sizes:
+                names = " or ".join(row.id for row in sizes)
+                raise UsageError(
+                    f"{text[:80]} is a family of {len(sizes)} sizes.", fix=f"Name one: {names}"
+                ) from error
             if old is None:
                 raise
             raise UsageError(
                 f"{error.message} {old.name} is a retired family: {old.note}",
                 fix=f"Use {old.instead} or newer.",
             ) from error
+
+    def _sizes(self, text: str) -> list[Model]:
+        """Return the models of a family, by its Ollama name without a tag or its own name."""
+        wanted = _plain(text)
+        return [
+            row
+            for row in self.models
+            if wanted in (_plain(row.ollama.partition(":")[0]), _plain(row.family))
+        ]
+
+    def tagged(self, text: str) -> tuple[Model, Quant | None]:
+        """Return the model and the quantisation that a full Ollama tag names.
+
+        `qwen2.5:7b-instruct-q8_0` is `qwen2.5-7b` in `q8_0`; a tag that names none has None.
+
+        Raises:
+            UsageError: There is no such model, or a part of the tag is not known.
+        """
+        family, colon, tag = text.strip().partition(":")
+        parts = tag.lower().split("-")
+        quant = None
+        for row in self.quants if colon else ():
+            if _plain(parts[-1]) in names(row):
+                quant, parts = row, parts[:-1]
+                break
+        while parts and parts[-1] in _VARIANTS:
+            parts = parts[:-1]
+        shorter = ":".join(part for part in (family, "-".join(parts)) if part)
+        try:
+            return self.model(text), None
+        except UsageError:
+            if not colon or shorter.lower() == text.strip().lower():
+                raise
+            return self.model(shorter), quant
 
     def quant(self, text: str) -> Quant:
         """Return the quantisation of that id or name.
@@ -115,6 +157,10 @@ class Catalog:
         return None
 
 
+_VARIANTS = ("instruct", "chat", "it", "text")
+"""Parts of an Ollama tag that say what the model was tuned for; its size does not change."""
+
+
 def find(rows: Iterable[R], text: str, what: str, listing: str) -> R:
     """Return the row of that id, name or alias; case, spaces, colons and underscores are one.
 
@@ -153,7 +199,10 @@ def _unknown(rows: Sequence[Row], text: str, what: str, listing: str) -> Never:
     from difflib import get_close_matches
 
     known = {name: row.id for row in rows for name in names(row)}
-    close = get_close_matches(_plain(text[:80]), known, n=6, cutoff=0.5)
+    wanted = _plain(text[:80])
+    # "3090" is a whole part of a name: nearer than anything that only looks like it.
+    parts = [name for name in known if wanted and f"-{wanted}-" in f"-{name}-"]
+    close = parts or get_close_matches(wanted, known, n=6, cutoff=0.5)
     offered = list(dict.fromkeys(known[name] for name in close))[:3]
     near = f"Did you mean {' or '.join(offered)}?" if offered else ""
     every = f"{listing} lists them all." if listing else ""

@@ -117,6 +117,8 @@ class Model(Row):
     reasoning: bool = False
     hub: str = ""
     ollama: str = ""
+    native_quant: str = ""
+    """Id of the quantisation that the publisher trained and ships it in; empty is 16 bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,8 @@ class Market:
     """Share of the month the machine draws its sustained power, 0 to 1."""
     operations_gbp: float
     """People, space and spares a month: the sources' unnamed part of a local machine's cost."""
+    operations_further: float
+    """Share of that which each machine after the first adds, 0 to 1."""
     tuning_gbp: float
     """A fine-tuning, once."""
     tuning_months: float
@@ -83,7 +85,8 @@ class Market:
 
 
 _SHARES = (
-    "utilisation", "local_share", "batch_discount", "cache_discount", "compliance_avoided",
+    "utilisation", "operations_further", "local_share", "batch_discount", "cache_discount",
+    "compliance_avoided",
 )  # fmt: skip
 _NOT_ZERO = ("usd_per_gbp", "months", "tuning_months")
 
@@ -143,13 +146,14 @@ def local_cost(machine: Machine, market: Market, machines: int = 1) -> LocalCost
     """Return what machines cost a month, whatever they answer.
 
     A hybrid's machine needs no tuning: what the base model cannot do goes to the API. A machine
-    alone has to be taught the rest. Operations are those of one installation.
+    alone has to be taught the rest. Operations of the first machine are whole, each further one
+    adds `operations_further` of them.
     """
     hours = SECONDS_A_DAY / 3600 * MONTH_DAYS * market.utilisation
     return LocalCost(
         hardware=machines * machine.price_gbp / market.months,
         electricity=machines * machine.watts / 1000 * hours * market.gbp_per_kwh,
-        operations=market.operations_gbp,
+        operations=market.operations_gbp * (1 + (machines - 1) * market.operations_further),
         tuning=market.tuning_gbp / market.tuning_months,
     )
 
@@ -162,16 +166,27 @@ class Costs:
     """The API at full price."""
     cloud_optimised: float
     """The API with the batch and cache discounts that the workload allows."""
-    hybrid: float
-    local: float
+    hybrid: float | None
+    """None where it is unknown how much a machine answers, and so how many it takes."""
+    local: float | None
+    """The same."""
     local_terms: LocalCost
-    machines: int
-    """Whole machines that all tokens need; 1 where it is unknown how much one answers."""
+    """Of `machines`; of one where it is unknown how many it takes, which is nobody's sum then."""
+    hybrid_terms: LocalCost
+    """The machines of a hybrid, in the same way; its tuning is not paid."""
+    hybrid_api: float
+    """The part of a hybrid that stays at the API, with the discounts."""
+    machines: int | None
+    """Whole machines that all tokens need; None is unknown."""
+    hybrid_machines: int | None
+    """Whole machines that a hybrid's local share needs; None is unknown."""
     compliance: float
     """What regulated data in a cloud costs besides."""
     compared: dict[Way, float]
-    """What is compared: compliance included, the API at the price it can be had for."""
-    cheapest: Way
+    """What is compared: compliance included, the API at the price it can be had for. A way of which
+    the sum is unknown is not in it."""
+    cheapest: Way | None
+    """None where not all ways can be compared."""
 
 
 def costs(
@@ -196,67 +211,30 @@ def costs(
     best = api_gbp(tokens, optimised_usd(price, workload, market), market)
     limit = capacity(machine, workload.peak)
     machines = machines_for(tokens, limit)
-    terms = local_cost(machine, market, machines)
-    part = local_cost(machine, market, machines_for(tokens * market.local_share, limit))
-    hybrid = part.machine + market.router_gbp + (1 - market.local_share) * best
+    terms = local_cost(machine, market, machines or 1)
+    hybrid_machines = machines_for(tokens * market.local_share, limit)
+    part = local_cost(machine, market, hybrid_machines or 1)
+    rest = (1 - market.local_share) * best
     premium = market.compliance_gbp * market.compliance_avoided if workload.regulated else 0.0
-    kept = 0.0 if not workload.personal else premium
-    ways = {Way.CLOUD: best + premium, Way.HYBRID: hybrid + kept, Way.LOCAL: terms.total}
+    kept = premium if workload.personal else 0.0
+    ways = {Way.CLOUD: best + premium}
+    hybrid = part.machine + market.router_gbp + rest
+    if machines is not None:
+        ways |= {Way.HYBRID: hybrid + kept, Way.LOCAL: terms.total}
     return Costs(
         cloud=full,
         cloud_optimised=best,
-        hybrid=hybrid,
-        local=terms.total,
+        hybrid=None if machines is None else hybrid,
+        local=None if machines is None else terms.total,
         local_terms=terms,
+        hybrid_terms=part,
+        hybrid_api=rest,
         machines=machines,
+        hybrid_machines=hybrid_machines,
         compliance=premium,
         compared=ways,
-        cheapest=min(ways, key=lambda way: ways[way]),
+        cheapest=None if machines is None else min(ways, key=lambda way: ways[way]),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossover:
-    """The volume from which a fixed sum a month is less than an API's bill."""
-
-    tokens_per_day: float
-    fixed_gbp: float
-    usd_per_million: float
-    capacity: float | None
-    """Tokens a day the machine can answer; None is unknown."""
-
-    @property
-    def reachable(self) -> bool | None:
-        """Whether the machine can answer that much; None where its speed is unknown."""
-        return None if self.capacity is None else self.tokens_per_day <= self.capacity
-
-    def sentence(self) -> str:
-        """Return the crossover in words, bounded by what the machine can do."""
-        if self.reachable is False:
-            return f"beyond this hardware's capacity of {millions(self.capacity or 0)} tokens/day"
-        return f"{millions(self.tokens_per_day)} tokens/day"
-
-
-def crossover(
-    fixed_gbp: float, usd_per_million: float, market: Market, *, capacity: float | None = None
-) -> Crossover | None:
-    """Return where a fixed sum crosses an API's bill; None where the API is free."""
-    per_token = api_gbp(1.0, usd_per_million, market)
-    if per_token <= 0:
-        return None
-    return Crossover(
-        tokens_per_day=fixed_gbp / per_token,
-        fixed_gbp=fixed_gbp,
-        usd_per_million=usd_per_million,
-        capacity=capacity,
-    )
-
-
-def hybrid_crossover(usd_per_million: float, machine: Machine, market: Market) -> float | None:
-    """Return the tokens a day above which a hybrid costs less than the API alone."""
-    per_token = api_gbp(1.0, usd_per_million, market) * market.local_share
-    fixed = local_cost(machine, market).machine + market.router_gbp
-    return fixed / per_token if per_token > 0 else None
 
 
 def capacity(machine: Machine, peak: int = 1) -> float | None:
@@ -271,9 +249,12 @@ def capacity(machine: Machine, peak: int = 1) -> float | None:
     return machine.tokens_per_s * SECONDS_A_DAY * share
 
 
-def machines_for(tokens_per_day: float, limit: float | None) -> int:
-    """Return the whole machines that so many tokens a day need, of which one answers `limit`."""
-    return 1 if not limit else max(1, math.ceil(tokens_per_day / limit))
+def machines_for(tokens_per_day: float, limit: float | None) -> int | None:
+    """Return the whole machines that so many tokens a day need, of which one answers `limit`.
+
+    At least 1; None where it is unknown how much one answers.
+    """
+    return max(1, math.ceil(tokens_per_day / limit)) if limit else None
 
 
 _BURSTY = 0.5
@@ -301,6 +282,29 @@ def months_until(start: float, goal: float, growth: float) -> float | None:
     if growth <= 0:
         return None
     return math.log(goal / start) / math.log1p(growth)
+
+
+def month_over(
+    loads: Sequence[float], growths: Sequence[float], count: int, months: float
+) -> int | None:
+    """Return the first month at the end of which the work is more than so many machines answer.
+
+    Args:
+        loads: Each workload's share of one machine's capacity today.
+        growths: Each one's growth a month, as a share.
+        count: Machines.
+        months: How far to look; not beyond fifty years, which nobody plans for.
+
+    Source: compound growth. None where it never is, as far as is looked.
+    """
+    if all(growth <= 0 for growth in growths):
+        return None
+    grown = list(loads)
+    for month in range(1, min(math.floor(months), 600) + 1):
+        grown = [load * (1 + growth) for load, growth in zip(grown, growths, strict=True)]
+        if sum(grown) > count:
+            return month
+    return None
 
 
 def declined(price: ApiPrice, yearly: float, years: float) -> ApiPrice:

@@ -127,9 +127,22 @@ class Erratum:
         return {
             "label": entry.label,
             "arithmetic": entry.arithmetic,
-            "said": entry.said,
+            "said": self._said(entry),
             "figure": self.figure(entry).to_json(),
         }
+
+    def _said(self, entry: Sum) -> dict[str, Any] | None:
+        """Return the source's own number for the same thing; None where it gives none."""
+        if entry.said is None:
+            return None
+        found = Figure(
+            value=entry.said,
+            unit=entry.unit,
+            kind=Kind.COMMUNITY,
+            source=f"{self.source}, where it is wrong",
+            as_of=self.as_of,
+        )
+        return found.to_json()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

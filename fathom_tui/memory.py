@@ -39,6 +39,7 @@ _BLOCKS: Mapping[str, tuple[int, int]] = {
     "q5_0": (22, 32),
     "q4_1": (20, 32),
     "q4_0": (18, 32),
+    "mxfp4": (17, 32),
     "q6_k": (210, 256),
     "q5_k": (176, 256),
     "q4_k": (144, 256),
@@ -267,6 +268,8 @@ class Mixture:
     """The attention's output, where it is not `base`."""
     eight_experts_out: str = ""
     """The same in a model of eight experts."""
+    experts: str = ""
+    """Every expert's matrices, where they are not `base`."""
 
 
 def _more_bits(a: Architecture, i: int) -> bool:
@@ -283,6 +286,7 @@ MIXTURES: Mapping[str, Mixture] = {
     "q6_k": Mixture(base="q6_k"),
     "q5_0": Mixture(base="q5_0"),
     "q4_0": Mixture(base="q4_0"),
+    "mxfp4": Mixture(base="q8_0", experts="mxfp4"),
     "q5_k_s": Mixture(base="q5_k"),
     "q5_k_m": Mixture(
         base="q5_k",
@@ -407,13 +411,16 @@ class _Tensors:
             return self._mlp(layer, a.intermediate)
         shared = self._mlp(layer, moe.shared_intermediate) if moe.shared_intermediate else 0
         router = 4 * a.hidden * moe.experts
-        return moe.experts * self._mlp(layer, moe.intermediate) + shared + router
+        routed = self._mlp(layer, moe.intermediate, self.mixture.experts)
+        return moe.experts * routed + shared + router
 
-    def _mlp(self, layer: int, width: int) -> int:
+    def _mlp(self, layer: int, width: int, kind: str = "") -> int:
+        """Return the bytes of one MLP; in the mixture's types unless another one is given."""
         m = self.mixture
-        down = m.down(self.a, layer) if m.down else m.base
+        base = kind or m.base
+        down = m.down(self.a, layer) if m.down and not kind else base
         return sum(
-            _stored(down if target == "down" else m.base, shape)
+            _stored(down if target == "down" else base, shape)
             for target, shape in mlp_shapes(self.a, width).items()
         )
 

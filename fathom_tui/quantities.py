@@ -21,6 +21,7 @@ def parse_quantity(
     low: float | None = None,
     above: float | None = None,
     high: float = _LARGEST,
+    unit: str = "",
 ) -> float:
     """Read a quantity; the suffixes k, M and B (or G) mean a thousand, a million, a billion.
 
@@ -30,6 +31,7 @@ def parse_quantity(
         low: Least allowed.
         above: The quantity has to be larger. Given neither `low` nor this, larger than zero.
         high: Most allowed.
+        unit: What is counted, where the range is so narrow that it is the answer.
 
     Raises:
         UsageError: It is not a number, not finite, or out of range.
@@ -44,8 +46,21 @@ def parse_quantity(
             fix="Write it like 250, 2.5k, 8M, 1_000_000 or 1e6.",
         )
     value *= _SUFFIXES[found[2].lower()]
-    _check(text, name, value, low=low, above=above, high=high)
+    _check(text, name, value, low=low, above=above, high=high, unit=unit)
     return value
+
+
+def parse_context(text: str, *, name: str = "the context", high: int = 10**9) -> int:
+    """Read a number of tokens a context holds; here k is 1,024, as models are made: 32k is 32,768.
+
+    Raises:
+        UsageError: It is not a whole number, or out of range.
+    """
+    stripped = text.strip()
+    if stripped[-1:] in ("k", "K"):
+        count = parse_quantity(stripped[:-1], name=name) * 1_024
+        return parse_count(f"{count:.17g}", name=name, high=high)
+    return parse_count(text, name=name, high=high)
 
 
 def parse_count(text: str, *, name: str = "the number", low: int = 1, high: int = 10**9) -> int:
@@ -68,6 +83,9 @@ def parse_share(
 ) -> float:
     """Read a share: `0.8` and `80%` are the same.
 
+    Where more than the whole is allowed (growth), a bare number above 1 is refused: 5 could be 5 %
+    or 500 %. A screen that shows per cent adds the sign itself.
+
     Args:
         text: What was typed.
         name: What the error calls it, a flag for example.
@@ -83,13 +101,24 @@ def parse_share(
         raise UsageError(
             f"{name} is {_quoted(text)}, which is not a share.", fix="Write it like 0.8 or 80%."
         )
+    if abs(value) > 1 and not found[2] and high > 1:
+        raise _bare(text, name, value, high)
     value = value / 100 if found[2] else value
     if not low <= value <= high:
         raise UsageError(
             f"{name} is {_quoted(text)}, outside {low:g} to {high:g}.",
-            fix=f"Give a fraction from {low:g} to {high:g}, or a percentage with its sign: 80%.",
+            fix=f"Give a fraction from {low:g} to {min(high, 1):g}, or a percentage with its "
+            f"sign{': 80%' if high <= 1 else f', {100 * low:g}% to {100 * high:g}%'}.",
         )
     return value
+
+
+def _bare(text: str, name: str, value: float, high: float) -> UsageError:
+    """Return what to say to a number above 1 without its sign, where more than 1 is allowed."""
+    fix = f"Write {value:g}% for {value:g} in a hundred"
+    if 1 < value <= high:
+        fix += f", or {100 * value:g}% for {value:g} times as much again"
+    return UsageError(f"{name} is {_quoted(text)}, per cent or a factor?", fix=f"{fix}.")
 
 
 def _number(text: str) -> float | None:
@@ -102,7 +131,14 @@ def _number(text: str) -> float | None:
 
 
 def _check(
-    text: str, name: str, value: float, *, low: float | None, above: float | None, high: float
+    text: str,
+    name: str,
+    value: float,
+    *,
+    low: float | None,
+    above: float | None,
+    high: float,
+    unit: str,
 ) -> None:
     if above is not None and not value > above:
         wanted = f"more than {above:g}"
@@ -112,10 +148,12 @@ def _check(
         wanted = f"at most {high:g}"
     else:
         return
-    raise UsageError(
-        f"{name} is {_quoted(text)}; it has to be {wanted}.",
-        fix="Write it like 250, 2.5k, 8M, 1_000_000 or 1e6.",
-    )
+    least = low if low is not None else above
+    if high < _LARGEST and least is not None:
+        fix = f"Give {'more than ' if low is None else ''}{least:,g} to {high:,g} {unit}".rstrip()
+    else:
+        fix = f"Give {wanted}{f' {unit}' if unit else ''}, for example 250, 2.5k, 8M or 1_000_000"
+    raise UsageError(f"{name} is {_quoted(text)}; it has to be {wanted}.", fix=f"{fix}.")
 
 
 def _quoted(text: str) -> str:

@@ -27,6 +27,8 @@ class Rule(NamedTuple):
     verdict: Way | None
     """None for rule 6, which is about owning."""
     aloud: str
+    line: str = ""
+    """Why its line is where it is, for whoever finds that the costs say something else."""
 
 
 RULES = {
@@ -35,30 +37,38 @@ RULES = {
         "Under 1M tokens/day, no regulation",
         Way.CLOUD,
         "We stay on the API and fix the bill first, with batching and caching; we buy nothing.",
+        "Rule 1 adds nothing up: under 1M tokens/day the book buys nothing.",
     ),
     2: Rule(
         2,
         "1M to 10M tokens/day, no regulation",
         Way.HYBRID,
         "We route the easy majority to a local model and keep the API for the hard rest.",
+        "Rule 2 goes by volume alone: it begins at 1M tokens/day, but the book adds a hybrid up at "
+        "10M only, where it saves £396.",
     ),
     3: Rule(
         3,
         "Regulated data, at any volume",
         Way.LOCAL,
         "The data is regulated: the answer we can defend is a model on our own machine.",
+        "Rule 3 is about what can be defended, not about cost.",
     ),
     4: Rule(
         4,
         "Over 10M tokens/day",
         Way.LOCAL,
         "At this volume two consumer GPUs and a tuned 8B model cost less than a premium API.",
+        "Rule 4 sets two cards against a premium API at full price, £3,200 / (£1,296 - £91) = 2.7 "
+        "months; operations, tuning and discounts are not in that sum.",
     ),
     5: Rule(
         5,
         "Over 30M tokens/day",
         Way.LOCAL,
         "At this volume local costs less than a premium API on any hardware; we choose which.",
+        "Rule 5 sets a machine against a premium API at full price; operations, tuning and "
+        "discounts are not in it.",
     ),
     6: Rule(
         6,
@@ -134,16 +144,23 @@ class Ruling:
     @property
     def confidence(self) -> str:
         """Say how far the nearest volume is from flipping the verdict."""
+        soon = self.growth_months
         if self.distance is None:
             return "firm: no volume changes it"
+        growth = "" if soon is None else f"; this growth changes it in {soon:.1f} months"
         if self.distance < _ON_THE_EDGE:
-            return "close: this volume lies on the edge of another verdict"
-        word = next(word for most, word in _CONFIDENCE if self.distance < most)
-        return f"{word}: a factor of {self.distance:.3g} in volume changes it"
+            return f"close: this volume lies on the edge of another verdict{growth}"
+        words = [next(word for most, word in _CONFIDENCE if self.distance < most)]
+        words += [next(word for most, word in _SOON if soon < most)] if soon is not None else []
+        word = min(words, key=_WORDS.index)
+        return f"{word}: a factor of {self.distance:.3g} in volume changes it{growth}"
 
 
 _ON_THE_EDGE = 1.01
 _CONFIDENCE = ((1.25, "close"), (2.0, "moderate"), (math.inf, "firm"))
+_SOON = ((3.0, "close"), (12.0, "moderate"), (math.inf, "firm"))
+"""Ours: months until growth changes the verdict; less than a quarter is as good as today."""
+_WORDS = ("close", "moderate", "firm")
 
 
 def rule_number(workload: Workload) -> int:

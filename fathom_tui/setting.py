@@ -1,21 +1,25 @@
 """What a workload is judged against: an API, a machine, and the assumptions between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from fathom_tui import speed
+from fathom_tui import fit, speed
 from fathom_tui.catalog import Catalog
-from fathom_tui.catalog_types import ApiPrice, Gpu, Model, Quant, Task
+from fathom_tui.catalog_types import ApiPrice, Gpu, Model, Origin, Quant, Task
 from fathom_tui.economics import Machine, Market, mixed_rate
 from fathom_tui.errors import UsageError
 from fathom_tui.figures import Figure, Kind
+from fathom_tui.memory import inference
 
 REFERENCE_MACHINE = "rtx-4090-x2"
 """The sources' local machine; its price and draw are theirs, not the shop's of today."""
 REFERENCE_API = "claude-sonnet-4"
 REFERENCE_MODEL, REFERENCE_QUANT = "llama-3.1-8b", "q4_k_m"
 SNAPSHOT = "book-2026-04"
+REQUEST_TOKENS = 8_192
+"""Our own assumption: tokens of a request, prompt and answer, where it is asked how many a machine
+holds at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,11 @@ class Setting:
     """Grades of API that are good enough; none means all."""
     today: date | None = None
     """For the age of the prices; None leaves it unsaid."""
+    held: int | None = None
+    """Requests of `REQUEST_TOKENS` whose caches fit into the device's memory at once, with a copy
+    of the model on each card; None is unknown."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each field of the market is from, by name."""
 
     @property
     def datacentre(self) -> bool:
@@ -74,20 +83,41 @@ def setting(
     Raises:
         UsageError: A name is unknown (the nearest are offered), or no price of the device is known.
     """
-    device = catalog.gpu(gpu)
+    device, served, how = catalog.gpu(gpu), catalog.model(model), catalog.quant(quant)
+    market = Market.of(catalog, **(assumptions or {}))
     return Setting(
         price=catalog.price(against),
         prices=catalog.prices,
         gpu=device,
-        machine=machine_of(
-            catalog, device, catalog.model(model), catalog.quant(quant), input_share, gpu_price_gbp
-        ),
-        market=Market.of(catalog, **(assumptions or {})),
+        machine=machine_of(catalog, device, served, how, input_share, gpu_price_gbp),
+        market=market,
         rent_usd_per_hour=rent_usd(catalog, device),
         tasks=catalog.tasks,
         grades=grades,
         today=today,
+        held=_held(device, served, how),
+        origins=_origins(catalog, market, today),
     )
+
+
+def _held(gpu: Gpu, model: Model, quant: Quant) -> int:
+    """Return how many requests all cards hold at once; 0 where the model does not fit."""
+    subject = fit.Subject.of(model, quant)
+    one = inference(model.architecture, subject.weights, REQUEST_TOKENS)
+    room = fit.usable_bytes(gpu) // gpu.count - (one.total - one.kv_cache)
+    return gpu.count * max(0, room // one.kv_cache)
+
+
+def _origins(catalog: Catalog, market: Market, today: date | None) -> dict[str, Origin]:
+    """Return where each assumption is from; one that differs from the catalog's was given."""
+    found = {}
+    for name in Market.__dataclass_fields__:
+        row = catalog.assumption(name)
+        kept = row.value == getattr(market, name)
+        as_of = row.origin.as_of if today is None else today.isoformat()
+        given = Origin(source="given", as_of=as_of, kind=Kind.ASSUMED)
+        found[name] = row.origin_of("value") if kept else given
+    return found
 
 
 def machine_of(

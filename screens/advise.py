@@ -467,8 +467,8 @@ def _kept_workloads(store: "Store", slugs: Sequence[str]) -> list[KeptWorkload]:
 _FIRST_FIGURE = {
     "against": "price of",
     "prices": "price of",
-    "gpu": "device:",
-    "currency": "assumption: exchange",
+    "gpu": "device ",
+    "currency": "assumed: exchange",
 }
 """With which figure the sources begin, by the input under the cursor."""
 
@@ -527,8 +527,8 @@ def figures_of(
             found.append((f"price of {price.name}, {what}", price.figure(field, "USD/1M")))
     for field, unit, what in _DEVICE:
         if getattr(gpu, field) is not None:
-            found.append((f"device: {gpu.name}, {what}", gpu.figure(field, unit)))
+            found.append((f"device {what}: {gpu.name}", gpu.figure(field, unit)))
     for name in Market.__dataclass_fields__:
         row = catalog.assumption(name)
-        found.append((f"assumption: {row.name.lower()}", row.figure("value", row.unit)))
+        found.append((f"assumed: {row.name.lower()}", row.figure("value", row.unit)))
     return found

@@ -57,12 +57,15 @@ def _rule(advice: Advice) -> Content:
 
 
 def _confidence(advice: Advice) -> Content:
-    word, _, why = advice.ruling.confidence.partition(":")
+    word, _, why = advice.confidence.partition(":")
     return Content.assemble((word, "bold"), (f":{why}", "$muted"))
 
 
 def _cost_verdict(advice: Advice, currency: Currency, symbols: Symbols) -> Content:
     cheapest = advice.costs.cheapest
+    if cheapest is None:
+        text = "the costs cannot be compared"
+        return Content.assemble((f"{symbols.warned} ", "bold $warning"), (text, "bold $warning"))
     asked = currency.show(advice.costs.compared[cheapest])
     if advice.agrees:
         return Content.assemble(
@@ -114,9 +117,12 @@ def _month(advice: Advice, currency: Currency, symbols: Symbols, width: int) -> 
         left = Content.styled(f"{mark}{name:<{_NAME - 1}}", bold)
         return left + track + Content.styled(f" {currency.show(gbp):>{_SUM}}", bold)
 
-    for way, gbp in costs.compared.items():
+    for way in Way:
         mark = symbols.done if way is costs.cheapest else " "
-        yield row(way.value, gbp, _STYLES[way], mark)
+        if way in costs.compared:
+            yield row(way.value, costs.compared[way], _STYLES[way], mark)
+        else:
+            yield Content(f" {way.value:<{_NAME - 1}}{'unknown':>{room + _SUM + 1}}")
         for text in notes[way]:
             yield from _note(text, width)
     yield row("cheap API", advice.cheapest.month, "$muted", " ")
@@ -137,12 +143,16 @@ def _notes_on_ways(advice: Advice, currency: Currency) -> dict[Way, list[str]]:
     if costs.cloud_optimised < costs.cloud:
         cloud = f"{name} with discounts; {currency.show(costs.cloud)} in full"
     hybrid = f"{advice.setting.market.local_share:.0%} on the machine, the rest at the API"
+    if costs.machines is None:
+        unknown = "the machine's speed is unknown, and so how many it takes"
+        return {Way.CLOUD: [cloud], Way.HYBRID: [hybrid], Way.LOCAL: [unknown]}
     terms = costs.local_terms
     parts = ("hardware", "electricity", "operations", "tuning")
     local = " + ".join(f"{part} {currency.show(getattr(terms, part))}" for part in parts)
     found = {Way.CLOUD: [cloud], Way.HYBRID: [hybrid], Way.LOCAL: [local]}
     for way in (Way.CLOUD, Way.HYBRID):
-        extra = costs.compared[way] - (costs.hybrid if way is Way.HYBRID else costs.cloud_optimised)
+        own = costs.hybrid if way is Way.HYBRID else costs.cloud_optimised
+        extra = costs.compared[way] - (own or 0.0)
         if extra > 0:
             found[way].append(f"of it {currency.show(extra)} for compliance")
     return found
@@ -157,7 +167,7 @@ def _changes(advice: Advice, symbols: Symbols, width: int) -> Iterator[Content]:
 def change_sentences(advice: Advice) -> Sequence[str]:
     """Return what would change the rule's verdict or the costs', a sentence each."""
     ruling, found = advice.ruling, []
-    found += [flip.sentence() for flip in ruling.flips]
+    found += [f"{flip.verdict.value} {flip.sentence()}" for flip in ruling.flips]
     if ruling.growth_months is not None and ruling.growth_verdict is not None:
         found.append(
             f"in {ruling.growth_months:.1f} months, growing {advice.workload.growth:.0%} a month: "
@@ -167,6 +177,11 @@ def change_sentences(advice: Advice) -> Sequence[str]:
         found.append(
             f"on cost, at {millions(edge.tokens_per_day)} tokens/day: {edge.below.value} becomes "
             f"{edge.above.value}"
+        )
+    edge_ahead = advice.next_edge
+    if advice.cost_months is not None and edge_ahead is not None:
+        found.append(
+            f"on cost, in {advice.cost_months:.1f} months of growth: {edge_ahead.above.value}"
         )
     if advice.crossover is not None:
         found.append(

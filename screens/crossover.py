@@ -34,7 +34,10 @@ _HEADROOM = 5.0
 
 
 def curves(advice: Advice, volumes: list[float]) -> dict[Way, list[float]]:
-    """Return pounds a month of each way at many volumes, with everything that is compared."""
+    """Return pounds a month of each way at many volumes, with everything that is compared.
+
+    A way whose cost is unknown has no line.
+    """
     setting = advice.setting
     found: dict[Way, list[float]] = {way: [] for way in Way}
     for volume in volumes:
@@ -47,7 +50,7 @@ def curves(advice: Advice, volumes: list[float]) -> dict[Way, list[float]]:
         ).compared
         for way, sum_ in compared.items():
             found[way].append(sum_)
-    return found
+    return {way: sums for way, sums in found.items() if sums}
 
 
 def span(advice: Advice) -> tuple[float, float]:
@@ -264,9 +267,10 @@ def marks(advice: Advice, symbols: Symbols) -> list[Content]:
         f"{millions(each.tokens_per_day)} {each.below.value} {symbols.then} {each.above.value}"
         for each in advice.edges
     ]
-    said = ", ".join(turns) if turns else f"{advice.costs.cheapest.value} is always the cheapest"
+    cheapest = advice.costs.cheapest
+    if cheapest is None:
+        return [Content("the machine's speed is unknown: it has no line, and nothing crosses")]
+    said = ", ".join(turns) if turns else f"{cheapest.value} is always the cheapest"
     found = [Content.assemble((f"{edge} ", "$muted"), said)]
-    if advice.capacity is None:
-        return [*found, Content("the machine's capacity is unknown")]
-    text = f"capacity {millions(advice.capacity)} tokens/day"
+    text = f"capacity {millions(advice.capacity or 0.0)} tokens/day"
     return [*found, Content.assemble((f"{limit} ", "$warning"), text)]

@@ -28,6 +28,14 @@ class Column(NamedTuple):
     """Where text that is too long loses characters; a run's number is at its end."""
     from_width: int = 0
     """Shown where the table is at least so many cells wide."""
+    wide: tuple[int, int] | None = None
+    """(cells of the table from which on, width then); None where the width stays."""
+
+    def cells(self, width: int) -> int:
+        """Return its width in a table of so many cells; 0 for what the others leave."""
+        if self.wide is not None and width >= self.wide[0]:
+            return self.wide[1]
+        return self.width or 0
 
 
 class Row(NamedTuple):
@@ -190,7 +198,7 @@ class Grid(ScrollView, can_focus=True):
         if component is not None:
             style += self.get_visual_style(component)
         shown = [
-            (cell, column, column.width or 0)
+            (cell, column, column.cells(width))
             for cell, column in zip(cells, self.columns, strict=True)
             if width >= column.from_width
         ]
@@ -212,9 +220,9 @@ class Grid(ScrollView, can_focus=True):
         # The title line hides the first line of what is scrolled to.
         first, height = self.scroll_offset.y, self._body_height
         if self.cursor < first:
-            self.scroll_to(y=self.cursor, animate=False)
+            self.scroll_to(y=self.cursor, animate=False, force=True)
         elif self.cursor >= first + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False)
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True)
 
 
 def _same(old: Row, new: Row) -> bool:

@@ -124,11 +124,13 @@ def _share(text: str, name: str, low: float = 0.0, high: float = 1.0) -> float:
     return parse_share(f"{text}%" if bare else text, name=name, low=low, high=high)
 
 
-def _optional(text: str, name: str, **limits: float) -> float | None:
+def _optional(
+    text: str, name: str, *, high: float, low: float | None = None, above: float | None = None
+) -> float | None:
     """Read a quantity that may be left unknown: "none" and "unknown" say so."""
     if text.strip().lower() in ("none", "no", "unknown"):
         return None
-    return parse_quantity(text, name=name, **limits)
+    return parse_quantity(text, name=name, low=low, above=above, high=high)
 
 
 def _latency(text: str) -> float | None:

@@ -48,7 +48,7 @@ COLUMNS = (
     Column(title="active", width=6, align="right"),
     Column(title="ctx", width=4, align="right"),
     Column(title="lang", width=4, align="right"),
-    Column(title="licence", width=16),
+    Column(title="licence", width=18, wide=(110, 29)),
 )
 LADDER = (
     Column(title="quant", width=7),
@@ -153,7 +153,12 @@ class ModelsScreen(Shell["Catalog"]):
         found = [m for m in self._models.values() if matches(_searched(m, tiers[m.tier]), words)]
         grid = self.query_one("#models", Grid)
         grid.fill([_row(model, tiers[model.tier], symbols) for model in found])
-        grid.border_title = plural(len(found), "model")
+        marks = (
+            f"{symbols.done} free use  {symbols.warned} with terms  {symbols.refused} no commerce"
+        )
+        grid.border_title = f"{plural(len(found), 'model')} · licence: {marks}"
+        if words:
+            grid.cursor = 0  # the best hit of a list in order of size is its first
         self.query_one(Search).tell(f"{len(found)} of {len(self._models)}")
         self._warn(bool(found))
         self._show()
@@ -199,6 +204,7 @@ class ModelsScreen(Shell["Catalog"]):
         ladder.fill([_rung(rung, self.fathom.symbols) for rung in rungs])
         with self.prevent(Grid.Moved):
             ladder.show(choice.quant)
+        self.query_one(PanelTabs).subject = clean(model.id)
         ladder.border_title = f"Quantisations of {clean(model.id)}"
         ladder.border_subtitle = f"devices: with {thousands(choice.context)} of context"
         self.query_one("#memory").border_title = f"Memory of {clean(model.id)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.content import Content
 from textual.events import Click
@@ -13,6 +14,8 @@ class PanelTabs(Widget):
     """The names of the panels, the shown one marked."""
 
     active: reactive[str] = reactive("")
+    subject: reactive[str] = reactive("")
+    """What the panels are about; shown before their names."""
 
     def __init__(self, names: Sequence[tuple[str, str]]) -> None:
         super().__init__(id="tabs")
@@ -21,17 +24,23 @@ class PanelTabs(Widget):
 
     def render(self) -> RenderResult:
         """Draw the names on one line."""
-        line = Content("")
+        line = Content.styled(self._lead, "bold")
         for panel, title in self._names:
             shown = f"[{title}]" if panel == self.active else f" {title} "
             line += Content.styled(shown, "bold $accent" if panel == self.active else "$muted")
             line += Content(" ")
         return line + Content.styled(" tab next   z zoom", "$muted")
 
+    @property
+    def _lead(self) -> str:
+        return f"{self.subject}  " if self.subject else ""
+
     async def on_click(self, event: Click) -> None:
         """Show the panel whose name was clicked."""
         at = event.get_content_offset(self)
-        end = 0
+        end = cell_len(self._lead)
+        if at is not None and at.x < end:
+            return
         for panel, title in self._names:
             end += len(title) + 3
             if at is not None and at.x < end:

@@ -629,3 +629,48 @@ class TestCommand:
 
 def _is_figure(value: object) -> bool:
     return isinstance(value, dict) and "as_of" in value
+
+
+class TestTags:
+    @pytest.mark.parametrize(
+        ("text", "model", "quant"),
+        [
+            ("qwen2.5:7b-instruct-q8_0", "qwen2.5-7b", "q8_0"),
+            ("Qwen2.5:7B-Instruct-Q4_K_M", "qwen2.5-7b", "q4_k_m"),
+            ("llama3.1:8b-instruct-fp16", "llama-3.1-8b", "f16"),
+            ("gemma3:4b-it", "gemma3-4b", None),
+            ("qwen2.5:7b", "qwen2.5-7b", None),
+            ("qwen2.5-7b", "qwen2.5-7b", None),
+            ("mixtral:instruct", "mixtral-8x7b", None),
+            ("mixtral", "mixtral-8x7b", None),
+        ],
+    )
+    def test_name_a_model_and_its_quantisation(
+        self, text: str, model: str, quant: str | None
+    ) -> None:
+        found, row = KNOWN.tagged(text)
+
+        assert (found.id, row.id if row else None) == (model, quant)
+
+    def test_a_bare_family_lists_its_sizes(self) -> None:
+        with pytest.raises(UsageError, match="family of 2 sizes") as caught:
+            KNOWN.model("llama3.1")
+
+        assert caught.value.fix == "Name one: llama-3.1-8b or llama-3.1-70b"
+
+    @pytest.mark.parametrize("text", ["qwen2.5:7b-foo", "qwen2.5:9b-q8_0", "q8_0", ":q8_0", ":"])
+    def test_what_is_no_tag_is_refused(self, text: str) -> None:
+        with pytest.raises(UsageError):
+            KNOWN.tagged(text)
+
+    def test_a_whole_part_of_a_name_is_nearest(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            KNOWN.gpu("3090")
+
+        assert caught.value.fix.startswith("Did you mean rtx-3090 or rtx-3090-x2?")
+
+    def test_a_native_quantisation_is_one_of_the_catalog(self) -> None:
+        native = {row.id: row.native_quant for row in KNOWN.models if row.native_quant}
+
+        assert native == {"gpt-oss-20b": "mxfp4", "gpt-oss-120b": "mxfp4"}
+        assert {KNOWN.quant(quant).id for quant in native.values()} == {"mxfp4"}

@@ -87,7 +87,8 @@ class TestRows:
     def test_json_holds_every_sum_as_a_figure(self) -> None:
         for row in load():
             shown = json.loads(json.dumps(row.to_json()))
-            figures = [s["figure"] for s in shown["sums"]] + [q["figure"] for q in shown["quotes"]]
+            figures = [s["said"] for s in shown["sums"] if s["said"] is not None]
+            figures += [s["figure"] for s in shown["sums"]] + [q["figure"] for q in shown["quotes"]]
             for figure in figures:
                 assert set(figure) == {"value", "unit", "kind", "source", "as_of"}
             assert shown["id"] == row.id and len(shown["sums"]) == len(row.sums)

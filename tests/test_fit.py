@@ -344,8 +344,8 @@ class TestCommand:
 
         streams = capsys.readouterr()
         notes = json.loads(streams.out)["notes"]
-        assert any("made for 16,384 tokens of context, not 64,000" in note for note in notes)
-        assert any("training on rows of 32,000" in note for note in notes)
+        assert any("made for 16,384 tokens of context, not 65,536" in note for note in notes)
+        assert any("training on rows of 32,768" in note for note in notes)
         assert [f"note: {note}" for note in notes] == streams.err.splitlines()
 
     def test_a_model_without_anything_to_say_has_no_notes(
@@ -357,3 +357,56 @@ class TestCommand:
         found = self.answer(capsys, "llama-3.1-8b", "--gpu", "NVIDIA GeForce RTX 3090")
 
         assert [device["id"] for device in found["devices"]] == ["rtx-3090"]
+
+    def test_a_model_published_in_a_quantisation_is_taken_in_it(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = self.answer(capsys, "gpt-oss-20b", "--gpu", "rtx-4080-super")
+
+        assert found["inference"]["weights_bytes"]["value"] == pytest.approx(12.1e9, rel=0.001)
+        assert found["devices"][0]["fits"] is True
+        other = self.answer(capsys, "gpt-oss-20b", "--quant", "q4_k_m")
+        assert "published in mxfp4" in other["notes"][0]
+
+    def test_an_ollama_tag_names_model_and_quantisation(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        tagged = self.answer(capsys, "qwen2.5:7b-instruct-q8_0")
+        named = self.answer(capsys, "qwen2.5-7b", "--quant", "q8_0")
+        asked = self.answer(capsys, "qwen2.5:7b-instruct-q8_0", "--quant", "q4_k_m")
+
+        assert tagged == named and tagged != asked
+
+    def test_experts_quantisation_says_where_there_are_none(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = self.answer(capsys, "llama-3.1-8b", "--quant", "mxfp4")
+
+        assert "has none: all of it is Q8_0" in found["notes"][0]
+
+    def test_a_context_is_counted_in_1_024(self, capsys: pytest.CaptureFixture[str]) -> None:
+        short = self.answer(capsys, "llama-3.1-8b", "--context", "32k")
+
+        assert short == self.answer(capsys, "llama-3.1-8b", "--context", "32768")
+
+    def test_the_table_says_rows_room_and_what_usable_means(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        pair = ("--gpu", "rtx-3090-x2", "--train", "qlora", "--seq", "4k")
+        assert cli.main(["fit", "qwen2.5-7b", *pair]) == 0
+
+        said = capsys.readouterr().out
+        assert "trl, 1 x 4,096 tokens at once" in said
+        assert said.count("Left GB") == 2 and "+40.0" in said
+        assert "all but 0.75 GiB for driver and display" in said
+        assert "of several cards (x2) all together" in said
+
+    def test_a_wrong_config_is_named_by_its_path(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "neg.json"
+        path.write_text('{"model_type": "llama", "hidden_size": -5, "num_hidden_layers": 2}')
+
+        assert cli.main(["fit", str(path)]) == 2
+        assert f"error: {path} " in capsys.readouterr().err

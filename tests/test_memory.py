@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fathom_tui import catalog
 from fathom_tui.architecture import Architecture, parameters
 from fathom_tui.errors import UsageError
 from fathom_tui.memory import (
@@ -152,6 +153,16 @@ class TestWeights:
 
     def test_an_unknown_quantisation_is_bits_times_parameters(self) -> None:
         assert weights_bytes(LLAMA_8B, "iq1_s", 1.56) == round(8_030_261_248 * 1.56 / 8)
+
+    @pytest.mark.parametrize(("model", "gib"), [("gpt-oss-20b", 11.27), ("gpt-oss-120b", 59.02)])
+    def test_mxfp4_is_the_published_files_size(self, model: str, gib: float) -> None:
+        """Source: 59.02 GiB in llama-bench (llama.cpp pull request 19922), 12.1 GB of the 20B."""
+        row = catalog.load().model(model)
+
+        assert weights_bytes(row.architecture, "mxfp4", 0) / 2**30 == pytest.approx(gib, abs=0.01)
+
+    def test_mxfp4_is_eight_bits_where_there_is_no_expert(self) -> None:
+        assert weights_bytes(LLAMA_8B, "mxfp4", 0) == weights_bytes(LLAMA_8B, "q8_0", 0)
 
     def test_more_bits_never_make_a_smaller_file(self) -> None:
         ladder = ("q2_k", "q3_k_s", "q3_k_m", "q4_k_s", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16")

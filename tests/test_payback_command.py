@@ -276,9 +276,14 @@ class TestTeam:
                      "source": "book, ch. 6 (April 2026)", "as_of": "2026-04-01"},
         }  # fmt: skip
         expected = {name: {**figure, "kind": "computed"} for name, figure in cost.items()}
+        book = {"kind": "community", "source": "book, ch. 6 (April 2026)", "as_of": "2026-04-01"}
         assert tuning == {
             "id": "fine-tuning", "name": "Fine-tuning", "cost": cost, "expected": expected,
-            "rework": 0.2, "weeks": [1, 3],
+            "rework": {"value": 0.2, "unit": "share", **book},
+            "weeks": {
+                "low": {"value": 1, "unit": "weeks", **book},
+                "high": {"value": 3, "unit": "weeks", **book},
+            },
         }  # fmt: skip
         values = {name: figure["value"] for name, figure in found["assumptions"].items()}
         assert values == {"diy_hours": 160, "rate_low_gbp": 80, "rate_high_gbp": 120}

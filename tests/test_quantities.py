@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fathom_tui.errors import UsageError
-from fathom_tui.quantities import parse_count, parse_quantity, parse_share
+from fathom_tui.quantities import parse_context, parse_count, parse_quantity, parse_share
 
 
 class TestQuantities:
@@ -63,6 +63,21 @@ class TestQuantities:
         with pytest.raises(UsageError, match=r"quantity is"):
             parse_quantity(text)
 
+    @pytest.mark.parametrize("text", ["5", "15", "1.5", "-5"])
+    def test_bare_numbers_above_one_are_refused_where_more_than_the_whole_is_allowed(
+        self, text: str
+    ) -> None:
+        with pytest.raises(UsageError, match="--growth is") as caught:
+            parse_share(text, name="--growth", low=-10, high=10)
+
+        assert f"Write {text}% for {text} in a hundred" in caught.value.fix
+
+    def test_both_readings_are_offered_where_both_are_allowed(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            parse_share("5", high=10)
+
+        assert caught.value.fix == "Write 5% for 5 in a hundred, or 500% for 5 times as much again."
+
     def test_limits_are_the_callers(self) -> None:
         assert parse_quantity("0", low=0) == 0
         with pytest.raises(UsageError, match="at most 24"):
@@ -100,6 +115,28 @@ class TestQuantities:
             parse_count("1.5")
         with pytest.raises(UsageError, match="at least 1"):
             parse_count("0")
+
+
+class TestContexts:
+    @pytest.mark.parametrize(
+        ("text", "tokens"),
+        [("8k", 8_192), ("32K", 32_768), ("1.5k", 1_536), ("32000", 32_000), ("1M", 1_000_000)],
+    )
+    def test_a_thousand_is_1_024_tokens(self, text: str, tokens: int) -> None:
+        assert parse_context(text) == tokens
+
+    @pytest.mark.parametrize("text", ["0k", "-8k", "k", "", "1e30k", "0.0001k"])
+    def test_what_is_no_context_is_refused(self, text: str) -> None:
+        with pytest.raises(UsageError, match="--context is"):
+            parse_context(text, name="--context", high=10_000_000)
+
+
+class TestRanges:
+    def test_a_narrow_range_is_the_answer(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            parse_quantity("25", name="--gpu-hours", low=0, high=24, unit="hours a day")
+
+        assert caught.value.fix == "Give 0 to 24 hours a day."
 
 
 class TestShares:

@@ -1,7 +1,7 @@
 """`fathom advise`: cloud, hybrid or local for a workload, why, and what would change it."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fathom_tui.commands.assumptions import (
     add_setting_flags,
@@ -19,18 +19,23 @@ EPILOG = """\
 examples:
   fathom advise --tokens-per-day 2M
   fathom advise --tokens-per-day 8M --regulation gdpr,fca --gpu-hours 2 --growth 15%
+  fathom engagement create acme-triage --advice-only            (once, to keep workloads)
   fathom advise --tokens-per-day 8M --name triage --engagement acme-triage    (keeps it there)
   fathom advise --engagement acme-triage                            (answers all it has)
 
 --json prints one object, or with --engagement alone {"workloads": [object, ...]}:
   {"workload", "verdict": "cloud|hybrid|local", "rule": 1-6, "cost_verdict", "agree",
-   "disagreement", "also": [rules], "path": [{"id", "condition", "holds", "rule"}],
+   "disagreement", "follow", "also": [rules], "path": [{"id", "condition", "holds", "rule"}],
    "flips": [{"input", "from", "to", "verdict"}], "confidence", "say",
    "ownership": {"label", "why", "rent_or_buy"}, "technique",
    "cheapest_api": {"id", "name", "month", "crossover"},
-   "monthly": {way or term: figure}, "crossover", "crossover_optimised", "hybrid_from",
-   "cost_edges": [{"tokens_per_day", "below", "above"}], "cost_growth_months",
+   "monthly": {way or term: figure}, "compared": {way: figure}, "crossover",
+   "crossover_optimised", "hybrid_from",
+   "cost_edges": [{"tokens_per_day", "below", "above"}], "cost_growth_months", "outgrown_month",
    "price_decline": [{"years", "yearly_fall", "crossover"}], "capacity", "machines", "warnings"}
+"monthly" has each way's own sum; "compared" has what is compared, compliance and discounts in it.
+Where the device's speed is unknown, so is what a hybrid and local cost: "cost_verdict", "agree",
+"machines" and crossovers are null then, and so are the values of figures.
 "ownership" has "rent_or_buy" where a rent is known, "technique" is {"choice", "answer", "wanted",
 "reasons", "blocks", "cautions", "then", "unknown", "next"}.
 A crossover is {"tokens_per_day": figure, "within_capacity"} or null; a figure is {"value", "unit",
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work = parser.add_argument_group("workload")
     work.add_argument("--tokens-per-day", metavar="N", help="input and output: 8M, 2.5k, 1_000_000")
     work.add_argument("--input-share", metavar="F", default="0.8", help="0 to 1 or per cent (0.8)")
-    work.add_argument("--growth", metavar="F", default="0", help="a month: 0.15 or 15%% (0)")
+    work.add_argument("--growth", metavar="F", default="0", help="a month: 15%% or 0.15 (0)")
     work.add_argument("--peak", metavar="N", default="1", help="requests at once at most (1)")
     work.add_argument("--latency-ms", metavar="MS", help="longest wait for the first token")
     work.add_argument("--regulation", metavar="LIST", default="", help="gdpr, hipaa, fca, dspt")
@@ -123,7 +128,7 @@ def _workload(arguments: argparse.Namespace) -> "Workload":
     from fathom_tui.quantities import parse_count, parse_quantity, parse_share
     from fathom_tui.workload import MOST_TOKENS, Workload, check_name, parse_regulations
 
-    def optional(flag: str, text: str | None, **limits: float) -> float | None:
+    def optional(flag: str, text: str | None, **limits: Any) -> float | None:
         return None if text is None else parse_quantity(text, name=flag, **limits)
 
     return Workload(
@@ -139,7 +144,7 @@ def _workload(arguments: argparse.Namespace) -> "Workload":
         personal=not arguments.not_personal,
         batchable=arguments.batchable,
         cache_hits=parse_share(arguments.cache_hits, name="--cache-hits"),
-        gpu_hours=optional("--gpu-hours", arguments.gpu_hours, low=0, high=24),
+        gpu_hours=optional("--gpu-hours", arguments.gpu_hours, low=0, high=24, unit="hours a day"),
         task=arguments.task or "",
         answers=_answers(arguments.answer),
     )
@@ -158,14 +163,20 @@ def _answers(given: list[str]) -> dict[str, bool | float]:
 
     found: dict[str, bool | float] = {}
     for text in given:
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
         name, value = name.strip().replace("-", "_"), value.strip().lower()
-        if not equals or name not in ASKED:
-            near = get_close_matches(name, ASKED, n=1, cutoff=0.4)
+        if name not in ASKED:
+            near = get_close_matches(name, ASKED, n=1, cutoff=0.6)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise UsageError(
                 f"--answer {text[:60]} is no answer to a question.",
-                fix=f"{hint}NAME=yes, NAME=no or NAME=NUMBER; names: fathom advise --help",
+                fix=f"{hint}Write NAME=VALUE; names: fathom advise --help",
+            )
+        if not value:
+            example = "300" if name in _NUMBERS else "yes"
+            raise UsageError(
+                f"--answer {text[:60]} has no value: {ASKED[name]}",
+                fix=f"Write NAME=VALUE, for example {name}={example}",
             )
         if (value in _YES_OR_NO) == (name in _NUMBERS):
             wanted = "a number" if name in _NUMBERS else "yes or no"

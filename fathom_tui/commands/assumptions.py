@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from fathom_tui.setting import Setting
 
 
-def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what a workload is judged against."""
+def add_setting_flags(parser: argparse.ArgumentParser, *, currency: str = "gbp") -> None:
+    """Add what a workload is judged against.
+
+    Args:
+        parser: Where the flags are added.
+        currency: What sums are shown in unless another is asked for.
+    """
     group = parser.add_argument_group("compared with")
     group.add_argument("--against", metavar="MODEL", help="an API model (claude-sonnet-4)")
     group.add_argument(
@@ -32,7 +37,10 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         help="change an assumption, for example operations_gbp=0; may be repeated",
     )
     group.add_argument(
-        "--currency", default="gbp", metavar="CODE", help="of the sums shown: gbp, usd or eur"
+        "--currency",
+        default=currency,
+        metavar="CODE",
+        help=f"of the sums shown: gbp, usd or eur ({currency})",
     )
     group.add_argument("--usd-per-gbp", metavar="RATE", help="dollars a pound buys (1.25)")
     group.add_argument("--eur-per-gbp", metavar="RATE", help="euros a pound buys (none stated)")
@@ -93,18 +101,36 @@ def read_assumptions(arguments: argparse.Namespace) -> dict[str, float]:
     known = tuple(Market.__dataclass_fields__)
     found = {}
     for text in arguments.assume:
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
         name = name.strip().replace("-", "_")
-        if not equals or name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.3)
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise UsageError(
-                f"--assume {text[:60]} is not an assumption with a value.",
-                fix=f"{hint}Known: {', '.join(known)}.",
+                f"--assume {text[:60]} names no assumption.",
+                fix=f"{hint}Write NAME=VALUE; known: {', '.join(known)}.",
+            )
+        if not value.strip():
+            raise UsageError(
+                f"--assume {text[:60]} has no value.",
+                fix=f"Write NAME=VALUE, for example {name}={EXAMPLES.get(name, '0.5')}",
             )
         found[name] = parse_quantity(value, name=name, low=0)
     rate = _optional("--usd-per-gbp", arguments.usd_per_gbp)
     return found if rate is None else {**found, "usd_per_gbp": rate}
+
+
+EXAMPLES = {
+    "usd_per_gbp": "1.3",
+    "gbp_per_kwh": "0.25",
+    "months": "24",
+    "operations_gbp": "200",
+    "tuning_gbp": "0",
+    "tuning_months": "12",
+    "router_gbp": "20",
+    "compliance_gbp": "10000",
+}
+"""Values to type where one was left out; a share is 0.5."""
 
 
 def chosen_currency(arguments: argparse.Namespace, setting: "Setting") -> "Currency":

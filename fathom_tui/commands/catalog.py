@@ -52,13 +52,13 @@ where unknown; RANGE is {"low": FIGURE, "high": FIGURE}; every row has "id", "na
           price_new price_used tokens_per_s: RANGE; rentals [{provider, usd_per_hour: RANGE, eu}];
           stale: whether a price or rent is older than 90 days
   models  family tier licence licence_note commercial languages released reasoning hub ollama
-          aliases architecture; parameters active_parameters context: FIGURE
+          native_quant aliases architecture; parameters active_parameters context: FIGURE
   prices  provider snapshot grade aliases stale; input output cached_input context: FIGURE
   quants  use rank aliases; bits: FIGURE
   assumptions  aliases; value low high: FIGURE
   tasks   approach models why aliases source as_of kind; its id is what fathom advise --task takes
-  errata  area source says explanation conflict as_of kind; sums [{label arithmetic said figure:
-          FIGURE}]; quotes [{label figure: FIGURE}] (no name and note)
+  errata  area source says explanation conflict as_of kind; sums [{label arithmetic; said (or null)
+          figure: FIGURE}]; quotes [{label figure: FIGURE}] (no name and note)
   measured  what runs measured on this machine: run stage name hardware; figure: FIGURE
 """
 
@@ -252,7 +252,7 @@ def _figure(value: float | None, unit: str, origin: Origin) -> dict[str, Any]:
 def _model_json(row: Model) -> dict[str, Any]:
     named = ("family", "tier", "licence", "licence_note", "commercial", "languages", "released")
     return {
-        **_plain(row, *named, "reasoning", "hub", "ollama"),
+        **_plain(row, *named, "reasoning", "hub", "ollama", "native_quant"),
         "parameters": row.figure("parameters", "parameters").to_json(),
         "active_parameters": row.figure("active_parameters", "parameters").to_json(),
         "context": _figure(row.architecture.context, "tokens", row.origin_of("architecture")),

@@ -4,11 +4,17 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fathom_tui.commands.assumptions import add_setting_flags, make_setting, read_catalog
+from fathom_tui.commands.assumptions import (
+    add_setting_flags,
+    chosen_currency,
+    make_setting,
+    read_catalog,
+)
 from fathom_tui.commands.output import (
     add_json_flag,
     console,
     print_json,
+    printable,
     sources_table,
 )
 from fathom_tui.errors import ExitCode, UsageError
@@ -16,7 +22,9 @@ from fathom_tui.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from fathom_tui.break_even import BreakEven, Case
     from fathom_tui.catalog import Catalog
-    from fathom_tui.economics import Crossover, Machine
+    from fathom_tui.crossing import Crossover
+    from fathom_tui.currency import Currency
+    from fathom_tui.economics import Machine
     from fathom_tui.figures import Figure
     from fathom_tui.setting import Setting
 
@@ -26,13 +34,17 @@ Two ways to ask:
                         request at $10 and $30 per 1M, $4,000 GPU, $1,500 server, $200 training,
                         40 h of data work at $100, $30 of electricity a month
   --tokens-per-day N    the book's comparison: 80 % input, Claude Sonnet 4, 2 x RTX 4090
---against MODEL replaces the prices only.
+--against MODEL replaces the prices only. Sums are in dollars, as APIs and the guide's calculator
+have them, unless --currency says otherwise. Where the speed of a device is unknown nobody knows how
+many it takes: what a machine costs, and all that follows from it, is unknown then.
 
 --json prints {"api_month_usd", "local_month_usd", "upfront_usd", "break_even_months",
   "year_1_savings_usd", "year_3_savings_usd", "crossover_tokens_per_day",
   "crossover_within_capacity", "capacity_tokens_per_day", "crossovers", "assumptions"}; each number
-a figure {"value", "unit", "kind", "source", "as_of"}. local_month_usd is the running cost: what was
-paid at the start is in upfront_usd. The crossover spreads it over the months of use.
+a figure {"value", "unit", "kind", "source", "as_of"}, always in dollars; "crossovers" are those of
+the sums quoted for 2 x RTX 4090: [{"local_month_gbp", "tokens_per_day", "within_capacity"}], none
+for another device. local_month_usd is the running cost: what was paid at the start is in
+upfront_usd. The crossover spreads it over the months of use.
 """
 
 
@@ -43,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     volume.add_argument("--queries-per-day", metavar="N", help="requests: 1000, 10k")
     volume.add_argument("--tokens-per-day", metavar="N", help="input and output: 8M")
     parser.add_argument("--input-share", metavar="F", help="0 to 1, with --tokens-per-day (0.8)")
-    add_setting_flags(parser)
+    add_setting_flags(parser, currency="usd")
     add_json_flag(parser)
 
 
@@ -64,7 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_json(figures, crossing, setting, share, known))
     else:
-        _print(figures, answer, crossing, setting, share, known)
+        currency = chosen_currency(arguments, setting)
+        _print(figures, answer, crossing, setting, currency)
+        _print_quoted(crossing, setting, share, currency)
+        console().print("", sources_table(known), sep="\n")
     return ExitCode.DONE
 
 
@@ -110,10 +125,10 @@ def _tokens(
     arguments: argparse.Namespace, catalog: "Catalog", setting: "Setting", share: float
 ) -> "tuple[Case, Crossover | None, dict[str, Figure]]":
     from fathom_tui.break_even import Case
+    from fathom_tui.crossing import machine_crossover
     from fathom_tui.economics import (
         blended_usd,
         capacity,
-        crossover,
         local_cost,
         machines_for,
     )
@@ -128,36 +143,40 @@ def _tokens(
     usd = blended_usd(setting.price, share)
     limit = capacity(machine)
     machines = machines_for(tokens, limit)
-    terms = local_cost(machine, market, machines)
-    running = terms.electricity + terms.operations
+    upfront = running = None
+    if machines is not None:
+        terms = local_cost(machine, market, machines)
+        upfront = machines * machine.price_gbp * market.usd_per_gbp
+        running = (terms.electricity + terms.operations) * market.usd_per_gbp
     case = Case(
-        api_usd_per_day=tokens / 1e6 * usd,
-        upfront_usd=machines * machine.price_gbp * market.usd_per_gbp,
-        local_usd_per_month=running * market.usd_per_gbp,
+        api_usd_per_day=tokens / 1e6 * usd, upfront_usd=upfront, local_usd_per_month=running
     )
     if not arguments.json:
         _say_machines(machine, machines, limit)
-    crossing = crossover(local_cost(machine, market).machine, usd, market, capacity=limit)
+    crossing = machine_crossover(machine, usd, market)
     known = assumptions(setting, catalog)
     return case, crossing, {name: known[name] for name in _USED}
 
 
 _USED = (
     "input_usd", "output_usd", "machine_price_gbp", "machine_watts", "usd_per_gbp",
-    "gbp_per_kwh", "months", "utilisation", "operations_gbp",
+    "gbp_per_kwh", "months", "utilisation", "operations_gbp", "operations_further",
 )  # fmt: skip
 """What the comparison with tokens rests on; a fine-tuning is not in it."""
 
 
-def _say_machines(machine: "Machine", machines: int, limit: float | None) -> None:
+def _say_machines(machine: "Machine", machines: int | None, limit: float | None) -> None:
     """Say how many machines the volume needs, and what is not in the sum."""
     from fathom_tui.economics import millions
 
-    name = machine.name
+    name = printable(machine.name)
     if limit is None:
-        said = f"How many tokens/day {name} answers is unknown; the sums are for one."
+        said = (
+            f"The API and {name} cannot be compared: its speed is unknown, so nobody knows how "
+            "many it takes."
+        )
     else:
-        said = f"{machines} x ({name}): one answers up to {millions(limit)} tokens/day."
+        said = f"{machines:,} x ({name}): one answers up to {millions(limit)} tokens/day."
     console().print(f"{said} Without a fine-tuning: fathom payback fine-tune adds one.")
 
 
@@ -191,8 +210,6 @@ def _json(
     share: float,
     known: "Mapping[str, Figure]",
 ) -> dict[str, object]:
-    from fathom_tui.advice import quoted_crossovers
-
     found: dict[str, object] = {name: figure.to_json() for name, figure in figures.items()}
     if crossing is None:
         found["crossover_tokens_per_day"] = None
@@ -203,16 +220,40 @@ def _json(
     ).to_json()
     found["crossovers"] = [
         {
-            "local_month_gbp": quoted.fixed_gbp,
+            "local_month_gbp": _quoted(quoted).to_json(),
             "tokens_per_day": _computed(
                 round(quoted.tokens_per_day), "tokens/day", "that sum against the API", setting
             ).to_json(),
             "within_capacity": quoted.reachable,
         }
-        for quoted in (quoted_crossovers(setting, share) if crossing is not None else ())
+        for quoted in _quoted_crossovers(crossing, setting, share)
     ]
     found["assumptions"] = {name: figure.to_json() for name, figure in known.items()}
     return found
+
+
+def _quoted_crossovers(
+    crossing: "Crossover | None", setting: "Setting", share: float
+) -> "list[Crossover]":
+    """Return where the sums quoted for 2 x RTX 4090 cross the API; none for another device."""
+    from fathom_tui.crossing import quoted_crossovers
+    from fathom_tui.setting import REFERENCE_MACHINE
+
+    if crossing is None or setting.gpu.id != REFERENCE_MACHINE:
+        return []
+    return quoted_crossovers(setting, share)
+
+
+def _quoted(crossing: "Crossover") -> "Figure":
+    from fathom_tui.figures import Figure, Kind
+
+    return Figure(
+        value=crossing.fixed_gbp,
+        unit="GBP/month",
+        kind=Kind.COMMUNITY,
+        source="book, ch. 1 (April 2026), for 2 x RTX 4090",
+        as_of="2026-04-01",
+    )
 
 
 def _computed(value: float | None, unit: str, source: str, setting: "Setting") -> "Figure":
@@ -238,29 +279,47 @@ def _print(
     answer: "BreakEven",
     crossing: "Crossover | None",
     setting: "Setting",
-    share: float,
-    known: "Mapping[str, Figure]",
+    currency: "Currency",
 ) -> None:
-    from fathom_tui.advice import quoted_crossovers
-
-    say = console().print
+    say, rate = console().print, setting.market.usd_per_gbp
     for name, figure in figures.items():
+        label = f"{_NAMES[name]:<24}"
         if name == "crossover_tokens_per_day":
-            if crossing is not None:
-                say(f"{_NAMES[name]:<24} {crossing.sentence()}")
-        elif name == "break_even_months" and answer.months is None:
-            say(f"{_NAMES[name]:<24} never: the API costs less each month")
+            _print_crossover(label, crossing, answer, currency)
+        elif name == "break_even_months" and answer.months is None and answer.known:
+            say(f"{label} never: the API costs less each month")
         else:
-            say(f"{_NAMES[name]:<24} {_amount(figure)}")
+            say(f"{label} {_amount(figure, currency, rate)}")
+
+
+def _print_crossover(
+    label: str, crossing: "Crossover | None", answer: "BreakEven", currency: "Currency"
+) -> None:
     if crossing is not None:
-        for quoted in quoted_crossovers(setting, share):
-            say(f"{'':<24} at £{quoted.fixed_gbp:,.0f} a month: {quoted.sentence()}")
-    say("")
-    say(sources_table(known))
+        machine = currency.show(crossing.fixed_gbp)
+        console().print(f"{label} {crossing.sentence()}")
+        console().print(f"{'':<24} (the API costs {machine} a month there, as one machine does)")
+    elif not answer.known:
+        console().print(f"{label} unknown")
 
 
-def _amount(figure: "Figure") -> str:
+def _print_quoted(
+    crossing: "Crossover | None", setting: "Setting", share: float, currency: "Currency"
+) -> None:
+    """Print the crossovers of the sums that are quoted for the book's machine, in pounds."""
+    quoted = _quoted_crossovers(crossing, setting, share)
+    if not quoted:
+        return
+    console().print("The book quotes three sums a month for 2 x RTX 4090; they cross the API at:")
+    for each in quoted:
+        own = f"£{each.fixed_gbp:,.0f}"
+        said = own if currency.code == "gbp" else f"{own} = {currency.show(each.fixed_gbp)}"
+        console().print(f"  {said:<22} {each.sentence()}")
+
+
+def _amount(figure: "Figure", currency: "Currency", usd_per_gbp: float) -> str:
+    if figure.value is None:
+        return "unknown"
     if figure.unit.startswith("USD"):
-        value = figure.value or 0.0
-        return f"{'-' if value < 0 else ''}${abs(value):,.0f}"
+        return currency.show(figure.value / usd_per_gbp)
     return f"{figure.value:,.1f} {figure.unit}"

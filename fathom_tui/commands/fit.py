@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from fathom_tui.figures import Figure, Kind
 
 if TYPE_CHECKING:
     from fathom_tui.catalog import Catalog
-    from fathom_tui.catalog_types import Gpu
+    from fathom_tui.catalog_types import Gpu, Model, Quant
     from fathom_tui.fit import DeviceFit, Fit, Subject
     from fathom_tui.training_memory import TrainingMemory, TrainingPlan
 
@@ -22,9 +23,11 @@ CONTEXT = 8_192
 QUANT = "q4_k_m"
 
 EPILOG = f"""\
-MODEL is a name of `fathom catalog models`, a GGUF, a Hugging Face directory, a config.json, or a
-hub id, for which config.json alone is fetched. Without --quant a GGUF is taken as it is and any
-other model in {QUANT}; without --context it is {CONTEXT:,} tokens, or what the model was made for.
+MODEL is a name of `fathom catalog models`, an Ollama tag (qwen2.5:7b-instruct-q8_0), a GGUF, a
+Hugging Face directory, a config.json, or a hub id, for which config.json alone is fetched. Without
+--quant a GGUF is taken as it is, a tag in the quantisation that it names, a model in the one that
+it is published in (gpt-oss: mxfp4), any other in {QUANT}; without --context it is {CONTEXT:,}
+tokens, or what the model was made for. Of tokens k is 1,024: 32k is 32,768.
 
 exit codes: 0, or 1 when --gpu was given and what was asked about does not fit on it.
 
@@ -48,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.epilog = EPILOG
     parser.add_argument("model", metavar="MODEL", help="llama-3.1-8b, model.gguf, Qwen/Qwen2.5-7B")
-    parser.add_argument("--context", metavar="N", help="tokens, prompt and answer together (8192)")
+    parser.add_argument(
+        "--context", metavar="N", help="tokens, prompt and answer together: 32k is 32,768 (8k)"
+    )
     parser.add_argument("--quant", metavar="ID", help="of: fathom catalog quants (q4_k_m)")
     kv_types = ", ".join(KV_TYPES)
     parser.add_argument("--kv", metavar="TYPE", default="f16", help=f"KV cache: {kv_types} (f16)")
@@ -60,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--targets", metavar="SET", help="attention, all-linear, or names: q,v (attention)"
     )
     group.add_argument("--batch", metavar="N", help="rows computed at once (1)")
-    group.add_argument("--seq", metavar="N", help="tokens a row (2048)")
+    group.add_argument("--seq", metavar="N", help="tokens a row: 2k is 2,048 (2k)")
     group.add_argument("--backend", choices=("trl", "unsloth"), help="what trains (trl)")
     group.add_argument(
         "--no-checkpointing",
@@ -75,20 +80,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Compute the terms and print them, with every device's answer."""
     from fathom_tui.catalog import load
     from fathom_tui.fit import fit
-    from fathom_tui.quantities import parse_count
+    from fathom_tui.quantities import parse_context
     from fathom_tui.sources import overlay
     from fathom_tui.store.paths import Home
 
     catalog = load(overlay.read(Home.from_env().config))
     plan = _plan(arguments)
     gpus = catalog.gpus if arguments.gpu is None else (catalog.gpu(arguments.gpu),)
-    catalog.quant(_quant(arguments.quant))  # refused before anything is fetched
+    if arguments.quant is not None:
+        catalog.quant(arguments.quant)  # refused before anything is fetched
     asked = _find(arguments.model, arguments.quant, catalog)
     made_for = asked.subject.architecture.context
     if arguments.context is None:
         context = min(CONTEXT, made_for)
     else:
-        context = parse_count(arguments.context, name="--context", high=10_000_000)
+        context = parse_context(arguments.context, name="--context", high=10_000_000)
     found = fit(asked.subject, gpus, context=context, kv_type=arguments.kv.lower(), plan=plan)
     if arguments.json:
         print_json(_to_json(found, asked))
@@ -161,7 +167,9 @@ def _refuse_encoder(name: str, catalog: "Catalog") -> None:
 def _from_catalog(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
     from fathom_tui.fit import Subject
 
-    model, row = catalog.model(name), catalog.quant(_quant(quant))
+    model, tagged = catalog.tagged(name)
+    own = tagged.id if tagged else model.native_quant or QUANT
+    row = catalog.quant(own if quant is None else quant)
     origin = model.origins.get("architecture", model.origin)
     subject = Subject.of(model, row)
     return _Asked(
@@ -170,8 +178,22 @@ def _from_catalog(name: str, quant: str | None, catalog: "Catalog") -> _Asked:
         source=origin.source,
         as_of=origin.as_of,
         weights=_estimated(subject.weights, row.id, row.bits, origin.source, origin.as_of),
-        notes=(),
+        notes=tuple(_notes_on(model, row, asked=quant is not None)),
     )
+
+
+def _notes_on(model: "Model", quant: "Quant", *, asked: bool) -> Iterator[str]:
+    """Yield what the quantisation means for this model."""
+    from fathom_tui.memory import MIXTURES
+
+    mixture = MIXTURES.get(quant.id)
+    if mixture is not None and mixture.experts and model.architecture.moe is None:
+        yield f"{quant.name} is for experts, and {model.name} has none: all of it is Q8_0"
+    if model.native_quant and quant.id != model.native_quant and asked:
+        yield (
+            f"{model.name} is published in {model.native_quant}; files that are called "
+            f"{quant.id} mostly keep its experts in that, so they are smaller than this"
+        )
 
 
 def _estimated(weights: int, quant: str, bits: float, source: str, as_of: str) -> Figure:
@@ -268,7 +290,7 @@ def _plan(arguments: argparse.Namespace) -> "TrainingPlan | None":
         rank=_count(arguments.rank, 16, "--rank", 1_024),
         targets=_targets(arguments.targets),
         batch=_count(arguments.batch, 1, "--batch", 4_096),
-        seq=_count(arguments.seq, 2_048, "--seq", 1_048_576),
+        seq=_tokens(arguments.seq, 2_048, "--seq", 1_048_576),
         backend=Backend(arguments.backend or "trl"),
         checkpointing=not arguments.no_checkpointing,
     )
@@ -278,6 +300,12 @@ def _count(text: str | None, default: int, flag: str, high: int) -> int:
     from fathom_tui.quantities import parse_count
 
     return default if text is None else parse_count(text, name=flag, high=high)
+
+
+def _tokens(text: str | None, default: int, flag: str, high: int) -> int:
+    from fathom_tui.quantities import parse_context
+
+    return default if text is None else parse_context(text, name=flag, high=high)
 
 
 def _targets(text: str | None) -> str | tuple[str, ...]:
@@ -430,10 +458,33 @@ def _print(found: "Fit", asked: _Asked) -> None:
     out.print(_terms(_inference(found, asked)))
     if found.training is not None and found.plan is not None:
         plan = found.plan
-        out.print(f"\nTo train: {plan.method}, {_trained(plan)}, {plan.backend}")
+        rows = f"{plan.batch:,} x {plan.seq:,} tokens at once"
+        out.print(f"\nTo train: {plan.method}, {_trained(plan)}, {plan.backend}, {rows}")
         out.print(_terms(_training(found.training, plan, asked)))
     out.print()
     out.print(_devices(found))
+    out.print(_usable(found))
+
+
+def _usable(found: "Fit") -> str:
+    """Say in a line what `usable` leaves out, of the kinds of device that were printed."""
+    from fathom_tui.fit import TAKEN_GIB, UNIFIED_SHARE, UNIFIED_SHARE_SMALL, UNIFIED_SMALL_GIB
+
+    gpus = [device.gpu for device in found.devices]
+    said = []
+    if any(not gpu.unified for gpu in gpus):
+        said.append(f"of a card all but {TAKEN_GIB:g} GiB for driver and display")
+    if any(gpu.unified for gpu in gpus):
+        said.append(
+            f"of unified memory {UNIFIED_SHARE_SMALL:.0%}, from {UNIFIED_SMALL_GIB} GiB on "
+            f"{UNIFIED_SHARE:.0%}"
+        )
+    if any(gpu.count > 1 for gpu in gpus):
+        said.append(
+            "of several cards (x2) all together: weights and cache are split over them, each "
+            "has its own compute and overhead"
+        )
+    return f"Usable: {'; '.join(said)}. 1 GiB is 1.074 GB."
 
 
 def _terms(figures: dict[str, Figure]) -> Any:
@@ -464,6 +515,7 @@ def _devices(found: "Fit") -> Any:
     table.add_column("Tokens/s", justify="right")
     if found.plan is not None:
         table.add_column("Trains")
+        table.add_column("Left GB", justify="right")
     for device in found.devices:
         rate = device.tokens_per_s
         cells: list[str | Text] = [
@@ -475,6 +527,8 @@ def _devices(found: "Fit") -> Any:
         ]
         if found.plan is not None:
             cells.append(_yes_or_no(device.trains))
+            needed = device.training_needed
+            cells.append("" if needed is None else f"{(device.usable - needed) / 1e9:+,.1f}")
         table.add_row(*cells)
     return table
 

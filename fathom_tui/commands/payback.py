@@ -69,7 +69,7 @@ examples:
 
 --json prints {"maker": "diy|diy-plus-2-weeks|buy" or null, "path": [{"question", "answer"}],
   "why", "options": [{"id", "name", "cost": {"low", "high"}, "expected": {"low", "high"}, "rework",
-  "weeks": [from, to] or null}], "assumptions": {name: figure}}; a figure is {"value", "unit",
+  "weeks": {"low", "high"}}], "assumptions": {name: figure}}; each number a figure {"value", "unit",
   "kind", "source", "as_of"}. "expected" adds the rework that is yours to pay.
 """
 
@@ -283,7 +283,7 @@ def _rent(arguments: argparse.Namespace) -> None:
     from fathom_tui.payback import rent_or_buy
     from fathom_tui.quantities import parse_quantity, parse_share
 
-    hours = parse_quantity(arguments.hours, name="--hours", low=0, high=24)
+    hours = parse_quantity(arguments.hours, name="--hours", low=0, high=24, unit="hours a day")
     resale = parse_share(arguments.resale, name="--resale")
     catalog = _catalog()
     setting = _setting(arguments, catalog)

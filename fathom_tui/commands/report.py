@@ -27,10 +27,12 @@ examples:
   fathom report email acme-triage
   fathom report audit acme-triage --format html --out audit.html --snapshot current
 
-The workloads are those kept by: fathom advise --tokens-per-day 2M --engagement ENGAGEMENT
+The engagement is made by: fathom engagement create NAME --advice-only (or with data, to run it);
+its workloads are those kept by: fathom advise --tokens-per-day 2M --engagement ENGAGEMENT
+The format follows the name of --out (.md, .html, .pdf) unless --format is given.
 With --out and Markdown the charts are written beside the file, as SVG; a file of that name which
 is no chart of this program is left alone, and nothing is written. A link is followed. What goes
-to a device or a pipe has no charts.
+to a device, a pipe or stdout has no charts beside it; in HTML they are in the page.
 A workload keeps no flags: give --gpu, --against and --assume here as well.
 
 --json prints one object:
@@ -59,15 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for kind, formats in FORMATS.items():
         child = kinds.add_parser(kind, help=_ABOUT[kind], allow_abbrev=False)
         child.add_argument("engagement", metavar="ENGAGEMENT", help="its short name")
-        child.add_argument("--format", choices=formats, default="md", help="md unless given")
-        child.add_argument("--out", type=Path, metavar="FILE", help="write there, not to stdout")
+        child.add_argument(
+            "--format", choices=formats, help="what --out's name says, else md, unless given"
+        )
+        child.add_argument("--out", metavar="FILE", help="write there; - is stdout (the default)")
         add_setting_flags(child)
         add_json_flag(child)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Gather what the ledger has, write the report, and say where it is."""
-    _check_output(arguments)
+    _settle_output(arguments)
     with ledger() as store:
         subject = _subject(store, arguments)
         document = _document(store, subject, arguments)
@@ -82,19 +86,59 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _check_output(arguments: argparse.Namespace) -> None:
-    if arguments.format == "pdf" and arguments.out is None:
-        raise UsageError(
-            "A PDF goes to a file, and none was named.",
-            fix=f"Add --out {arguments.engagement}-{arguments.report}.pdf",
-        )
-    if arguments.out is None:
-        return
-    if arguments.format == "md" and arguments.out.suffix == ".svg":
+_SUFFIXES = {
+    ".md": "md",
+    ".markdown": "md",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".svg": "svg",
+}
+"""What the end of a file's name says of its format."""
+
+
+def _settle_output(arguments: argparse.Namespace) -> None:
+    """Give `format` and `out` what the other and the report say, and refuse what cannot be.
+
+    Raises:
+        UsageError: The name is empty, says another format, or is no place to write to.
+    """
+    if arguments.out is not None and not arguments.out.strip():
+        raise UsageError("--out is empty.", fix=f"--out {_example(arguments)}, or leave it out.")
+    arguments.out = None if arguments.out in (None, "-") else Path(arguments.out)
+    said = _SUFFIXES.get(arguments.out.suffix.lower()) if arguments.out else None
+    if said == "svg":
         raise UsageError(
             f"{arguments.out} is where a chart of the report would go.",
-            fix=f"Name it {arguments.out.with_suffix('.md')}",
+            fix=f"Name it {arguments.out.with_suffix('.md')}: the charts are written beside it.",
         )
+    formats = FORMATS[arguments.report]
+    if said and said != (arguments.format or said):
+        raise UsageError(
+            f"--format {arguments.format} goes into a file named {arguments.out.name!r}.",
+            fix=f"Leave --format out, or name it "
+            f"{arguments.out.with_suffix(f'.{arguments.format}')}",
+        )
+    if said and said not in formats:
+        raise UsageError(
+            f"The {arguments.report} is not written as {said}.",
+            fix=f"Name a file that ends in .{' or .'.join(formats)}",
+        )
+    arguments.format = arguments.format or said or "md"
+    _check_place(arguments)
+
+
+def _example(arguments: argparse.Namespace) -> str:
+    return f"{arguments.engagement}-{arguments.report}.{arguments.format or 'md'}"
+
+
+def _check_place(arguments: argparse.Namespace) -> None:
+    if arguments.out is None:
+        if arguments.format == "pdf":
+            raise UsageError(
+                "A PDF goes to a file, and none was named.", fix=f"Add --out {_example(arguments)}"
+            )
+        return
     if not arguments.out.absolute().parent.is_dir():
         raise UsageError(
             f"There is no directory {arguments.out.absolute().parent}.", fix="Make it first."

@@ -81,7 +81,7 @@ def _verdicts(subject: Subject) -> Table:
     header: tuple[Text, ...] = (
         ("Workload",),
         ("Rule", Cite(wording.rules_note())),
-        ("Costs",),
+        ("Costs, alone" if len(subject.advices) > 1 else "Costs",),
         ("Agree",),
         ("Tokens/day",),
         (price.name, Cite(wording.api_note(price, subject.main))),
@@ -100,11 +100,14 @@ def _verdict(advice: Advice, subject: Subject) -> tuple[Text, ...]:
     return (
         (advice.workload.name,),
         (f"{ruling.rule.number}: ", Strong(ruling.verdict.value)),
-        (Strong(costs.cheapest.value),),
-        ("yes" if advice.agrees else "no",),
+        (Strong(costs.cheapest.value if costs.cheapest else "unknown"),),
+        (_AGREE[advice.agrees],),
         (millions(advice.workload.tokens_per_day),),
         *((subject.money(value),) for value in sums),
     )
+
+
+_AGREE = {True: "yes", False: "no", None: "unknown"}
 
 
 def _workload(advice: Advice, subject: Subject) -> list[Block]:
@@ -117,7 +120,7 @@ def _workload(advice: Advice, subject: Subject) -> list[Block]:
         (Strong("Path: "), f"{path}. Rules that also hold: {others}."),
         (Strong("Say: "), wording.verdict(advice)),
         (Strong("Confidence: "), f"{wording.confidence(advice)}."),
-        (Strong("Costs: "), wording.cost_verdict(advice, subject)),
+        (Strong("Costs: "), _costs(advice, subject)),
         (Strong("Cheapest API: "), *_cheapest(advice, subject)),
         (Strong("Crossover: "), wording.crossings(advice) or "an API is free; there is none."),
         (Strong("Capacity: "), _capacity(advice)),
@@ -128,10 +131,18 @@ def _workload(advice: Advice, subject: Subject) -> list[Block]:
     if changes:
         items.append((Strong("What would change it: "), f"{'; '.join(changes)}."))
     blocks: list[Block] = [Heading(text=advice.workload.name), Items(items=tuple(items))]
-    if found := advice.warnings():
+    if found := advice.warnings(subject.currency):
         blocks.append(Paragraph(text=(" ".join(found),), tone=Tone.WARNING))
     alt = f"{advice.workload.name}: {description(advice, subject.currency)}"
     return [*blocks, Picture(svg=crossover_chart(advice, subject.currency), alt=alt)]
+
+
+def _costs(advice: Advice, subject: Subject) -> str:
+    said = (
+        wording.cost_verdict(advice, subject) or advice.disagreement(subject.currency),
+        advice.follow(subject.currency),
+    )
+    return " ".join(filter(None, said))
 
 
 def _input(advice: Advice) -> str:
@@ -154,7 +165,8 @@ def _cheapest(advice: Advice, subject: Subject) -> Text:
     return (
         f"{found.price.name}, {subject.money(found.month)} a month at list price",
         Cite(wording.api_note(found.price, advice)),
-        ", if its answers are good enough.",
+        f"{', compliance on top' if advice.costs.compliance else ''}, if its answers are good "
+        "enough.",
     )
 
 
@@ -165,7 +177,7 @@ def _capacity(advice: Advice) -> str:
             "whether one is enough."
         )
     text = f"one {advice.setting.machine.name} answers {millions(advice.capacity)} tokens/day"
-    count = advice.costs.machines
+    count = advice.costs.machines or 1
     return f"{text}; the costs of full local are those of {count}." if count > 1 else f"{text}."
 
 

@@ -95,8 +95,11 @@ def description(advice: Advice, currency: Currency) -> str:
     """Say in words what the chart shows."""
     volume = millions(advice.workload.tokens_per_day)
     compared = advice.costs.compared
-    sums = joined([f"{way.value} {currency.show(compared[way])}" for way in Way])
+    sums = joined([f"{way.value} {currency.show(sum_)}" for way, sum_ in compared.items()])
     text = f"Cost a month over tokens a day. At {volume} tokens/day: {sums} a month."
+    cheapest = advice.costs.cheapest
+    if cheapest is None:
+        return f"{text} How much the machine can answer is unknown, and so what it costs."
     edges = [
         f"from {edge.below.value} to {edge.above.value} at {millions(edge.tokens_per_day)}"
         for edge in advice.edges
@@ -104,11 +107,10 @@ def description(advice: Advice, currency: Currency) -> str:
     text += (
         f" The cheapest way changes {joined(edges)} tokens/day."
         if edges
-        else f" {advice.costs.cheapest.value.capitalize()} is the cheapest at every volume."
+        else f" {cheapest.value.capitalize()} is the cheapest at every volume."
     )
-    if advice.capacity is None:
-        return f"{text} How much the machine can answer is unknown."
-    return f"{text} One machine answers at most {millions(advice.capacity)} tokens/day."
+    limit = millions(advice.capacity or 0.0)
+    return f"{text} One machine answers at most {limit} tokens/day; beyond, the sums are for more."
 
 
 def _volumes(advice: Advice) -> list[float]:
@@ -129,7 +131,9 @@ def _lines(advice: Advice, volumes: Sequence[float]) -> list[tuple[Style, list[f
         )
         for volume in volumes
     ]
-    lines = [(STYLES[way], [costs.compared[way] for costs in found]) for way in Way]
+    lines = [
+        (STYLES[way], [costs.compared[way] for costs in found]) for way in advice.costs.compared
+    ]
     if advice.costs.compliance:
         lines.append((_BILL, [costs.cloud_optimised for costs in found]))
     return lines

@@ -1,5 +1,6 @@
 """The paragraph that goes into an email: the answer, the sums, and what would change it."""
 
+from fathom_tui import cautions
 from fathom_tui.advice import Advice
 from fathom_tui.economics import Way, millions
 from fathom_tui.reports import capacity, together, wording
@@ -47,8 +48,15 @@ def _one(subject: Subject) -> list[str]:
     found = [
         f"We recommend {advice.ruling.verdict.value}. {wording.verdict(advice)}",
         f"{sums}.",
-        wording.cost_verdict(advice, subject),
-        *filter(None, [wording.cheaper(subject)]),
+        *filter(
+            None,
+            [
+                cautions.too_fast(advice),
+                wording.cost_verdict(advice, subject),
+                advice.follow(subject.currency),
+                wording.cheaper(subject),
+            ],
+        ),
     ]
     changes = wording.changes(advice, subject)
     if changes:
@@ -58,23 +66,37 @@ def _one(subject: Subject) -> list[str]:
 
 def _several(subject: Subject) -> list[str]:
     advices = subject.advices
-    parts = [_short(advice) for advice in advices]
     ways = [advice.ruling.verdict for advice in advices]
+    parts = [
+        _short(advice, together.cheapest_for(advices, ways, index))
+        for index, advice in enumerate(advices)
+    ]
     cloud = [Way.CLOUD] * len(advices)
     return [
         f"We recommend {joined(parts)}.",
-        f"Together that is {_month(subject, ways)} a month, against {_month(subject, cloud)} with "
-        "everything at the API.",
+        _together(subject, ways, cloud),
         *filter(None, [wording.cheaper(subject)]),
     ]
 
 
-def _short(advice: Advice) -> str:
-    volume = millions(advice.workload.tokens_per_day)
-    text = f"{advice.ruling.verdict.value} for {advice.workload.name} ({volume} tokens/day"
-    return f"{text})" if advice.agrees else f"{text}; on cost {advice.costs.cheapest.value})"
+def _short(advice: Advice, cheapest: Way | None) -> str:
+    volume, verdict = millions(advice.workload.tokens_per_day), advice.ruling.verdict
+    text = f"{verdict.value} for {advice.workload.name} ({volume} tokens/day"
+    if cheapest in (None, verdict):
+        return f"{text})"
+    return f"{text}; on cost {cheapest.value})"
 
 
-def _month(subject: Subject, ways: list[Way]) -> str:
-    found = together.month(subject.advices, ways) + together.compliance(subject.advices, ways)
-    return subject.money(found)
+def _together(subject: Subject, ways: list[Way], cloud: list[Way]) -> str:
+    here, there = _month(subject, ways), _month(subject, cloud)
+    if here is None:
+        return f"Everything at the API is {subject.money(there)} a month."
+    return (
+        f"Together that is {subject.money(here)} a month, against {subject.money(there)} with "
+        "everything at the API."
+    )
+
+
+def _month(subject: Subject, ways: list[Way]) -> float | None:
+    found = together.month(subject.advices, ways)
+    return None if found is None else found + together.compliance(subject.advices, ways)

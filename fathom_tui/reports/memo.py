@@ -5,6 +5,7 @@ Source of the structure: book, ch. 1 (April 2026).
 
 from collections.abc import Sequence
 
+from fathom_tui import cautions
 from fathom_tui.advice import Advice
 from fathom_tui.economics import Way, millions
 from fathom_tui.reports import capacity, together, wording
@@ -59,11 +60,14 @@ def _bottom_line(subject: Subject) -> Text:
         return (
             Strong(f"Recommended: {label}. "),
             " ".join(
-                [
+                text
+                for text in [
                     wording.verdict(advice),
+                    cautions.too_fast(advice),
                     wording.cost_verdict(advice, subject),
-                    *filter(None, (wording.cheaper(subject), capacity.room(subject))),
+                    *(wording.cheaper(subject), capacity.room(subject)),
                 ]
+                if text
             ),
         )
     lines = (_together_line(subject), wording.cheaper(subject), capacity.room(subject))
@@ -85,24 +89,40 @@ def _split(advices: Sequence[Advice]) -> str:
 
 def _together_line(subject: Subject) -> str:
     advices = subject.advices
-    ways = [advice.ruling.verdict for advice in advices]
-    sum_ = together.month(advices, ways) + together.compliance(advices, ways)
-    cloud = [Way.CLOUD] * len(advices)
-    bill = together.month(advices, cloud) + together.compliance(advices, cloud)
-    kept = ", compliance included" if together.compliance(advices, cloud) else ""
+    ways, cloud = [a.ruling.verdict for a in advices], [Way.CLOUD] * len(advices)
+    sum_, bill = together.month(advices, ways), together.month(advices, cloud)
+    if sum_ is None or bill is None:
+        return ""  # the capacity says why
+    kept, spared = together.compliance(advices, ways), together.compliance(advices, cloud)
+    said = ", compliance included" if spared else ""
     text = (
-        f"That is {subject.money(sum_)} a month for all of them, against {subject.money(bill)} "
-        f"with every one at the API{kept}."
+        f"That is {subject.money(sum_ + kept)} a month for all of them, against "
+        f"{subject.money(bill + spared)} with every one at the API{said}."
     )
-    apart = [advice.workload.name for advice in advices if not advice.agrees]
+    apart = [
+        f"{advice.workload.name} ({cheapest.value})"
+        for advice, way, cheapest in zip(advices, ways, _cheapest(subject), strict=True)
+        if cheapest is not None and cheapest is not way
+    ]
     if apart:
-        text += f" Rule and costs disagree on {joined(apart)}; see the table."
+        text += f" On cost alone another way would be cheaper for {joined(apart)}."
     return text
+
+
+def _cheapest(subject: Subject) -> list[Way | None]:
+    """Return the cheapest way of each workload while the others go as recommended."""
+    advices = subject.advices
+    ways = [advice.ruling.verdict for advice in advices]
+    return [together.cheapest_for(advices, ways, index) for index in range(len(advices))]
 
 
 def _situation(subject: Subject) -> list[Block]:
     if len(subject.advices) > 1:
-        return [Paragraph(text=_several(subject)), _workloads(subject)]
+        return [
+            Paragraph(text=_several(subject)),
+            _workloads(subject),
+            Paragraph(text=(_UNDER_WORKLOADS,), tone=Tone.SMALL),
+        ]
     advice = subject.main
     costs, price = advice.costs, advice.setting.price
     under = wording.regulations(advice)
@@ -116,17 +136,25 @@ def _situation(subject: Subject) -> list[Block]:
         "; the cheapest API in the table, ",
         f"{advice.cheapest.price.name}, would be {subject.money(advice.cheapest.month)}",
         Cite(wording.api_note(advice.cheapest.price, advice)),
-        " if its answers are good enough.",
+        f"{' with compliance on top,' if costs.compliance else ''} if its answers are good enough.",
     ]
     if costs.compliance:
         text += [
             " Keeping regulated data in a cloud adds ",
             Strong(f"{subject.money(costs.compliance)} a month"),
-            " that a local machine saves",
+            " that a local machine saves"
+            if advice.workload.personal
+            else " that a local machine saves, and a hybrid as well",
             Cite(wording.compliance_note(subject)),
             ".",
         ]
     return [Paragraph(text=tuple(text))]
+
+
+_UNDER_WORKLOADS = (
+    "“Costs say”: the cheapest way while the others go as recommended; what they pay for already "
+    "is not paid twice. Sums of a row are those of the workload alone."
+)
 
 
 def _several(subject: Subject) -> Text:
@@ -155,7 +183,10 @@ def _workloads(subject: Subject) -> Table:
     header = (
         "Workload", "Rule", "Costs say", "Tokens/day", "API", "Hybrid", "Local", "Cheapest API",
     )  # fmt: skip
-    rows = [_workload(advice, subject) for advice in subject.advices]
+    rows = [
+        _workload(advice, cheapest, subject)
+        for advice, cheapest in zip(subject.advices, _cheapest(subject), strict=True)
+    ]
     count, advices = len(subject.advices), subject.advices
     tokens = sum(advice.workload.tokens_per_day for advice in advices)
     total = (
@@ -171,14 +202,14 @@ def _workloads(subject: Subject) -> Table:
     )
 
 
-def _workload(advice: Advice, subject: Subject) -> tuple[str, ...]:
+def _workload(advice: Advice, cheapest: Way | None, subject: Subject) -> tuple[str, ...]:
     costs, rule = advice.costs, advice.ruling.rule
     under = wording.regulations(advice)
     sums = (costs.cloud_optimised, costs.hybrid, costs.local, advice.cheapest.month)
     return (
         advice.workload.name + (f" ({under})" if under else ""),
         f"{rule.number}: {advice.ruling.verdict.value}",
-        costs.cheapest.value + ("" if advice.agrees else " ≠"),
+        cheapest.value if cheapest else "unknown",
         millions(advice.workload.tokens_per_day),
         *(subject.money(value) for value in sums),
     )
@@ -202,19 +233,40 @@ def _recommendation(subject: Subject) -> list[Block]:
     items: list[Text] = [
         (
             Strong(f"{advice.workload.name}: {advice.ruling.verdict.value}. "),
-            _short(advice, subject),
+            _short(advice, cheapest, subject),
         )
-        for advice in subject.advices
+        for advice, cheapest in zip(subject.advices, _cheapest(subject), strict=True)
     ]
     if grown := capacity.outgrown(subject):
         items.append((grown,))
     return [Items(items=tuple(items))]
 
 
-def _short(advice: Advice, subject: Subject) -> str:
-    text = wording.verdict(advice) if advice.agrees else advice.disagreement(subject.currency)
-    months = advice.ruling.growth_months
-    return f"{text} Growth changes the rule's verdict in {months:.1f} months." if months else text
+def _short(advice: Advice, cheapest: Way | None, subject: Subject) -> str:
+    text = wording.verdict(advice)
+    if cheapest not in (None, advice.ruling.verdict):
+        text += f" {_dearer(advice, cheapest, subject)}"
+    if fast := cautions.too_fast(advice):
+        text += f" {fast}"
+    months, later = advice.ruling.growth_months, advice.ruling.growth_verdict
+    if months is None or later is None:
+        return text
+    return f"{text} Growth changes the rule's verdict to {later.value} in {months:.1f} months."
+
+
+def _dearer(advice: Advice, cheapest: Way, subject: Subject) -> str:
+    """Say what the rule's way costs more, with the others as recommended, and why it may be it."""
+    advices, index = subject.advices, subject.advices.index(advice)
+    ways = [each.ruling.verdict for each in advices]
+    other = [cheapest if n == index else way for n, way in enumerate(ways)]
+    sums = [
+        (together.month(advices, tried) or 0.0) + together.compliance(advices, tried)
+        for tried in (ways, other)
+    ]
+    return (
+        f"On cost alone {cheapest.value} would be {subject.money(sums[0] - sums[1])} a month "
+        f"cheaper. {advice.ruling.rule.line}"
+    )
 
 
 def _reasons(advice: Advice, subject: Subject) -> Text:
@@ -223,10 +275,12 @@ def _reasons(advice: Advice, subject: Subject) -> Text:
         f"Rule {rule.rule.number} says ",
         Strong(rule.verdict.value),
         Cite(wording.rules_note()),
-        "; the costs say ",
-        Strong(advice.costs.cheapest.value),
+        "; the costs say " if advice.costs.cheapest else "; what the costs say is ",
+        Strong(advice.costs.cheapest.value if advice.costs.cheapest else "unknown"),
         f". Confidence: {wording.confidence(advice)}. ",
     ]
+    if why := advice.follow(subject.currency):
+        pieces.append(f"{why} ")
     if crossings := wording.crossings(advice):
         pieces.append(f"{crossings} ")
     if grown := capacity.outgrown(subject):

@@ -5,11 +5,13 @@ from datetime import date as day
 from fathom_tui.advice import Advice
 from fathom_tui.catalog import stale
 from fathom_tui.catalog_types import ApiPrice, Assumption, Origin
-from fathom_tui.economics import Crossover, Way, blended_usd, millions
+from fathom_tui.crossing import Crossover
+from fathom_tui.economics import Way, blended_usd, millions
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.reports import together
 from fathom_tui.reports.document import Note, joined
 from fathom_tui.reports.subject import GIVEN, Subject, note
+from fathom_tui.technique_rules import TUNING
 
 BOOK = Origin(source="book, ch. 1 (April 2026)", as_of="2026-04-01", kind=Kind.COMMUNITY)
 NAMES = {Way.CLOUD: "cloud API", Way.HYBRID: "hybrid", Way.LOCAL: "local machine"}
@@ -53,8 +55,10 @@ def verdict(advice: Advice) -> str:
 
 def cost_verdict(advice: Advice, subject: Subject) -> str:
     """Say whether the costs agree with the rule, and why not where they do not."""
+    way = advice.costs.cheapest
+    if way is None:
+        return ""  # the capacity says why
     if advice.agrees:
-        way = advice.costs.cheapest
         sum_ = subject.money(advice.costs.compared[way])
         return f"The costs agree: {way.value} is the cheapest way, at {sum_} a month."
     return f"The costs disagree. {advice.disagreement(subject.currency)}"
@@ -86,7 +90,8 @@ def cheaper(subject: Subject) -> str:
 def _is_cheaper(advice: Advice) -> bool:
     """Return whether the cheapest API at list price costs less than the rule's verdict."""
     month = advice.cheapest.month + advice.costs.compliance
-    return month < advice.costs.compared[advice.ruling.verdict]
+    asked = advice.costs.compared.get(advice.ruling.verdict)
+    return asked is not None and month < asked
 
 
 def used_setting(subject: Subject) -> str:
@@ -116,7 +121,7 @@ def _amount(row: Assumption) -> str:
 
 def confidence(advice: Advice) -> str:
     """Return `firm (no volume changes it)`."""
-    word, _, why = advice.ruling.confidence.partition(": ")
+    word, _, why = advice.confidence.partition(": ")
     return f"{word} ({why})" if why else word
 
 
@@ -128,8 +133,8 @@ def changes(advice: Advice, subject: Subject) -> list[str]:
             f"in {ruling.growth_months:.1f} months, at {advice.workload.growth:.0%} growth a "
             f"month, the rule's verdict becomes {ruling.growth_verdict.value}"
         )
-    if advice.cost_months:
-        edge = next(e for e in advice.edges if e.tokens_per_day > advice.workload.tokens_per_day)
+    edge = advice.next_edge
+    if advice.cost_months and edge is not None:
         found.append(
             f"in {advice.cost_months:.1f} months the same growth makes {edge.above.value} the "
             f"cheapest way, at {millions(edge.tokens_per_day)} tokens/day"
@@ -175,12 +180,26 @@ def crossings(advice: Advice) -> str:
         (advice.crossover, advice.setting.price),
         (advice.cheapest.crossover, advice.cheapest.price),
     ]
+    if advice.capacity is None:
+        return f"Where a machine beats {advice.setting.price.name} is unknown, as its speed is."
     parts = [
         beats(found, price.name, advice.capacity) for found, price in pairs if found is not None
     ]
     if not parts:
         return ""
     return f"One machine{untuned(advice)} is {joined(list(dict.fromkeys(parts)))}."
+
+
+def tuned_later(advice: Advice, subject: Subject) -> str:
+    """Say why full local has a fine-tune though none is to be done now; empty where one is."""
+    terms = advice.costs.local_terms
+    if not terms.tuning or advice.costs.machines is None or advice.technique.choice in TUNING:
+        return ""
+    return (
+        "it is kept although the work starts with "
+        f"{_lower(advice.technique.answer)}: a machine alone has to be taught what a hybrid leaves "
+        f"to the API. Without it full local is {subject.money(terms.machine)} a month"
+    )
 
 
 def untuned(advice: Advice) -> str:
@@ -193,9 +212,15 @@ def machine_notes(subject: Subject) -> tuple[Note, ...]:
     machine, market = subject.setting.machine, subject.setting.market
     local = [Way.LOCAL] * len(subject.advices)
     terms, used = together.terms(subject.advices, local), subject.assumptions
-    count = together.machines(subject.advices, local)
+    count = together.machines(subject.advices, local) or 1
     several, each = (f"{count} times ", " each") if count > 1 else ("", "")
     operations = used["operations_gbp"]
+    further = (
+        f", and {market.operations_further:.0%} of that for each further one, "
+        f"{subject.money(terms.operations)} for {count}"
+        if count > 1
+        else ""
+    )
     span = (
         f" (range {subject.money(operations.low)} to {subject.money(operations.high)})"
         if operations.low is not None and operations.high is not None
@@ -214,8 +239,8 @@ def machine_notes(subject: Subject) -> tuple[Note, ...]:
         ),
         subject.note(
             "operations_gbp",
-            f"Operations: {subject.money(market.operations_gbp)} a month{span}; people, space "
-            "and spares, which no source itemises",
+            f"Operations: {subject.money(market.operations_gbp)} a month{span}{further}; people, "
+            "space and spares, which no source itemises",
         ),
     )
 

@@ -39,6 +39,8 @@ class Header:
     """Without long arrays and arrays of text."""
     tensors: dict[str, tuple[int, ...]]
     """Shapes by name, the length of a row first."""
+    kinds: dict[str, int]
+    """Types by name, as ggml numbers them: 0 is float32, 1 float16."""
     weights: int
     """Bytes of the tensors."""
 
@@ -85,7 +87,7 @@ class _Reader:
             )
         tensors, keys = self._count(), self._count()
         settings = {key: value for key, value in (self._pair() for _ in range(keys)) if value != ()}
-        shapes, last = self._tensors(tensors)
+        shapes, kinds, last = self._tensors(tensors)
         alignment = int(settings.get("general.alignment", 32)) or 32
         begin = -(-self.file.tell() // alignment) * alignment
         weights = self.path.stat().st_size - begin
@@ -95,17 +97,19 @@ class _Reader:
                 f"only {max(0, weights):,} are there.",
                 fix="Download the file again.",
             )
-        return Header(settings=settings, tensors=shapes, weights=weights if shapes else 0)
+        return Header(
+            settings=settings, tensors=shapes, kinds=kinds, weights=weights if shapes else 0
+        )
 
-    def _tensors(self, count: int) -> tuple[dict[str, tuple[int, ...]], int]:
-        """Return the shapes, and where the last tensor begins."""
-        shapes, last = {}, 0
+    def _tensors(self, count: int) -> tuple[dict[str, tuple[int, ...]], dict[str, int], int]:
+        """Return the shapes, the types, and where the last tensor begins."""
+        shapes, kinds, last = {}, {}, 0
         for _ in range(count):
             name = self._text()
             shapes[name] = tuple(self._number("Q") for _ in range(self._number("I") & 0xF))
-            self._number("I")  # the type; the bytes are known from the file's size
+            kinds[name] = self._number("I")
             last = max(last, self._number("Q"))
-        return shapes, last
+        return shapes, kinds, last
 
     def _pair(self) -> tuple[str, Any]:
         key = self._text()

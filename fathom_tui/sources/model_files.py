@@ -107,7 +107,7 @@ def _read_directory(path: Path) -> ModelFile:
     if not files:
         return _read_config(config)
     data = _read_settings(config)
-    architecture, notes = from_config(data)
+    architecture, notes = _shape(data, str(config))
     counts, sizes = zip(*(_safetensors(file) for file in files), strict=True)
     parameters = sum(counts)
     if data.get("quantization_config"):
@@ -118,9 +118,23 @@ def _read_directory(path: Path) -> ModelFile:
 
 
 def _read_config(path: Path) -> ModelFile:
-    architecture, notes = from_config(_read_settings(path))
+    architecture, notes = _shape(_read_settings(path), str(path))
     notes.append("parameters are counted from config.json: there are no weights beside it")
     return ModelFile(architecture, count_parameters(architecture), None, notes)
+
+
+def _shape(data: Mapping[str, Any], name: str) -> tuple[Architecture, list[str]]:
+    """Return what a file of settings describes; what is wrong with it names the file.
+
+    Raises:
+        UsageError: It lacks something, or holds what cannot be.
+    """
+    try:
+        return from_config(data)
+    except UsageError as error:
+        raise UsageError(
+            error.message.replace("config.json", name[:200], 1), fix=error.fix
+        ) from error
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:
@@ -192,6 +206,7 @@ def _read_gguf(path: Path) -> ModelFile:
     whole = Header(
         settings=first.settings,
         tensors={name: shape for header in headers for name, shape in header.tensors.items()},
+        kinds={name: kind for header in headers for name, kind in header.kinds.items()},
         weights=sum(header.weights for header in headers),
     )
     architecture, notes = _Gguf(path, whole).architecture()
@@ -393,7 +408,8 @@ def _read_hub(name: str) -> ModelFile:
         raise UsageError(
             f"The hub has no config.json of {name}.", fix="Check the id, or name its GGUF."
         )
-    architecture, notes = from_config(_settings(config, f"config.json of {name}"))
+    said = f"config.json of {name}"
+    architecture, notes = _shape(_settings(config, said), said)
     index = _fetch(name, "model.safetensors.index.json")
     size = None
     if index is not None:

@@ -242,3 +242,82 @@ def test_memo_names_what_it_was_computed_for(acme: str, capsys: Capture) -> None
     said = " ".join(capsys.readouterr().out.split())
     assert "RTX 4090 24GB at £2,500 against Claude Sonnet 4 (prices of " in said
     assert "changed: " in said and "100 GBP/month" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("memo.html", b"<!DOCTYPE html>"), ("memo.HTM", b"<!DOCTYPE html>"), ("memo.txt", b"# ")],
+)
+def test_format_follows_the_name_of_the_file(
+    acme: str, tmp_path: Path, name: str, begins: bytes
+) -> None:
+    out = tmp_path / name
+
+    assert fathom("memo", acme, "--out", str(out)) == ExitCode.DONE
+
+    assert out.read_bytes().startswith(begins)
+
+
+def test_name_of_a_pdf_makes_a_pdf(acme: str, tmp_path: Path) -> None:
+    pytest.importorskip("typst")
+    out = tmp_path / "memo.pdf"
+
+    assert fathom("memo", acme, "--out", str(out)) == ExitCode.DONE
+
+    assert out.read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "fix"),
+    [
+        (("memo", "--format", "md", "--out", "memo.pdf"), "--format md goes", "memo.md"),
+        (("memo", "--format", "pdf", "--out", "memo.html"), "--format pdf goes", "memo.pdf"),
+        (("email", "--out", "mail.pdf"), "is not written as pdf", ".md or .html"),
+        (("memo", "--out", ""), "--out is empty", "--out acme-memo.md"),
+        (("memo", "--out", " "), "--out is empty", "leave it out"),
+        (("memo", "--format", "pdf", "--out", "-"), "A PDF goes to a file", "acme-memo.pdf"),
+        (("memo", "--out", "memo.svg"), "chart of the report", "memo.md"),
+    ],
+)
+def test_format_and_name_that_contradict_are_refused(
+    acme: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    arguments: tuple[str, ...],
+    says: str,
+    fix: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind, *rest = arguments
+
+    assert fathom(kind, acme, *rest) == ExitCode.USAGE
+
+    said = capsys.readouterr().err
+    assert says in said and fix in said.partition("fix:")[2]
+    assert list(tmp_path.glob("m*")) == []
+
+
+@pytest.mark.parametrize(("form", "begins"), [("md", "# "), ("html", "<!DOCTYPE html>")])
+def test_dash_is_stdout(
+    acme: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    form: str,
+    begins: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert fathom("memo", acme, "--format", form, "--out", "-") == ExitCode.DONE
+
+    printed = capsys.readouterr().out
+    assert printed.startswith(begins)
+    assert ("<svg" in printed) is (form == "html")
+    assert not (tmp_path / "-").exists()
+
+
+def test_unknown_engagement_says_how_to_make_it(home: Home, capsys: Capture) -> None:
+    assert fathom("memo", "acme-triage") == ExitCode.USAGE
+
+    assert "fathom engagement create acme-triage --advice-only" in capsys.readouterr().err

@@ -393,7 +393,7 @@ def test_every_assumption_of_the_costs_has_a_source() -> None:
     found = dict(figures_of(answered(Workload(tokens_per_day=2e6)), POUNDS, catalog.load()))
 
     assert all(figure.source and figure.as_of for figure in found.values())
-    assert sum(name.startswith("assumption: ") for name in found) == 13
+    assert sum(name.startswith("assumed: ") for name in found) == 14
 
 
 async def test_a_workload_is_saved_and_opened_again(home: Home, agent: Listener) -> None:
@@ -664,3 +664,23 @@ def test_big_letters_are_as_wide_as_each_other(word: str) -> None:
     assert len(lines[0]) <= 32
     assert set("".join(lines)) <= set(" ▀▄█")
     assert " ".join(word.upper()) in big(word, ASCII)
+
+
+@given(WORKLOADS, st.integers(40, 140), st.sampled_from((UNICODE, ASCII)))
+def test_a_machine_of_unknown_speed_has_no_sum_and_no_line(
+    workload: Workload, width: int, symbols: Symbols
+) -> None:
+    pi = setting(catalog.load(), gpu="raspberry-pi-5-8gb", gpu_price_gbp=80)
+    advice = advise(workload, pi)
+
+    found = list(answer.lines(advice, POUNDS, symbols, NOW.date(), True, width))
+
+    assert max(line.cell_length for line in found) <= width
+    assert "cannot be compared" in " ".join(plain(found).split())
+    assert (
+        sum(line.plain.split() in (["hybrid", "unknown"], ["local", "unknown"]) for line in found)
+        == 2
+    )
+    lines = crossover.paths(advice, crossover.frame_of(advice, 20), 30)
+    assert {way.value for way in lines} == {"cloud"}
+    assert "unknown" in crossover.marks(advice, symbols)[0].plain
