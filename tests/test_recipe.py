@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fathom_tui.contract import Contract
 from fathom_tui.errors import UsageError
 from fathom_tui.recipe import QUANTIZATIONS, Plan, quick
-from fathom_tui.runner.quantize import NOMINAL_BITS
+from fathom_tui.runner.quantized import NOMINAL_BITS
 
 LABELS = Contract.of_labels(("card", "fees"))
 
@@ -127,8 +127,10 @@ class TestRefused:
             ("shots", 25),
             ("threshold", 1.5),
             ("threshold", "0.9"),
-            ("keep_serving", "no"),
-            ("keep_serving", 1),
+            ("target", "cloud"),
+            ("target", 1),
+            ("nearest_on_test", "no"),
+            ("nearest_on_test", 1),
             ("targets", "q_proj"),
             ("targets", (1, 2)),
             ("input", 3),

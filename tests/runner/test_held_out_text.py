@@ -1,6 +1,6 @@
 from fathom_tui.datasets.cases import Case
 from fathom_tui.perplexity import LEAST_CHUNKS
-from fathom_tui.runner.verify import CONTEXTS, held_out_text
+from fathom_tui.runner.held_out import CONTEXTS, held_out_text
 
 
 def cases(count: int, *, words: int, prefix: str) -> list[Case]:
