@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Protocol
 
+from fathom_tui.deployment import went_live
 from fathom_tui.errors import (
     EnvironmentProblem,
     ExitCode,
@@ -21,6 +22,7 @@ from fathom_tui.gates import Gate
 from fathom_tui.recipe import Plan
 from fathom_tui.runner.estimates import expected_seconds
 from fathom_tui.runner.pipeline import input_hash, lifted, may_keep, sources
+from fathom_tui.runner.records import Recorded, checked, deployed
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.supervise import Child, Ended
 from fathom_tui.runs import RunView, StageView
@@ -127,8 +129,8 @@ class Attempt:
             self._finished(stage, state, earlier.seconds or 0.0, wanted, earlier.result)
         # The agent may have been killed between the stage's end and this record.
         found = self._to_record(stage.name, earlier.result, earlier.seconds or 0.0)
-        if found is not None and not self._is_recorded(*found):
-            self._store.record(self._view.engagement, *found)
+        if found and not self._is_recorded(*found[-1]):
+            self._record(found)
 
     def _perform(self, stage: Stage, wanted: str, waived: set[str]) -> None:
         expected = expected_seconds(
@@ -157,9 +159,7 @@ class Attempt:
         state = StageState.REFUSED if refusals else StageState.DONE
         self._measure(stage.name, f"{stage.name}.seconds", seconds, "s")
         self._finished(stage, state, seconds, wanted, result)
-        found = self._to_record(stage.name, result, seconds)
-        if found is not None:
-            self._store.record(self._view.engagement, *found)
+        self._record(self._to_record(stage.name, result, seconds))
 
     def _finished(
         self,
@@ -312,37 +312,27 @@ class Attempt:
         data = {"run": self._view.id, "split_sha256": sha256}
         self._store.record(self._view.engagement, "test_opened", data)
 
-    def _to_record(
-        self, stage: str, result: Mapping[str, Any], seconds: float
-    ) -> tuple[str, dict[str, Any]] | None:
+    def _record(self, events: Recorded) -> None:
+        for kind, data in events:
+            self._store.record(self._view.engagement, kind, data)
+
+    def _to_record(self, stage: str, result: Mapping[str, Any], seconds: float) -> Recorded:
         """Return what of a stage's result concerns the engagement beyond this run."""
-        slug, run = self._view.engagement, self._view.id
         if stage == "evaluate":
-            why = {"what": result["verdict"], "why": result["headline"], "by": f"run {run}"}
-            return "decision", why
+            by = f"run {self._view.id}"
+            return [("decision", {"what": result["verdict"], "why": result["headline"], "by": by})]
+        if stage not in ("deploy", "anchors"):
+            return []
+        rows = self._deployments()
         if stage == "deploy":
-            return "deployment", {
-                "id": f"{slug}:{result['version']}",
-                "run": run,
-                "target": result["target"],
-                "version": result["version"],
-                "alias": result["alias"],
-                "url": result["url"],
-                "state": "serving",
-                "artifact": "quantised",
-                "sha256": result["sha256"],
-            }
-        if stage == "anchors":
-            version = self._results["deploy"]["version"]
-            return "check", {
-                "deployment": f"{slug}:{version}",
-                "run": run,
-                "passed": result["passed"],
-                "total": result["total"],
-                "failures": [failure["id"] for failure in result["failures"]],
-                "seconds": seconds,
-            }
-        return None
+            new = deployed(self._view.engagement, self._view.id, result)
+            return [("deployment", event) for event in went_live(rows, new)]
+        slug, deploy = self._view.engagement, self._results["deploy"]
+        return checked(slug, self._view.id, rows, deploy, result, seconds)
+
+    def _deployments(self) -> list[Mapping[str, Any]]:
+        events = read(self._home.engagement_journal(self._view.engagement))[0]
+        return [event.data for event in events if event.kind == "deployment"]
 
     def _is_recorded(self, kind: str, data: Mapping[str, Any]) -> bool:
         events = read(self._home.engagement_journal(self._view.engagement))[0]

@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from fathom_tui.datasets.cases import write_private
-from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound
-from fathom_tui.runner.supervise import GOOD_NEIGHBOUR
+from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
+from fathom_tui.runner import handover
 
 HOST = "127.0.0.1"
 _READY_S = 120.0
 _STOP_S = 10.0
+_RETURN_S = 30.0
+"""How long who runs the server in the foreground may be gone; a unit comes back in seconds."""
 _KEPT_ENVIRONMENT = (
     "PATH", "HOME", "USER", "LANG", "LC_", "TZ", "TMPDIR", "LD_", "PYTHON", "VIRTUAL_ENV",
     "GGML_", "OMP_", "GOMP_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_",
@@ -79,23 +81,39 @@ class LlamaServer:
         found = [p.stem for p in self._root.glob("v*.gguf") if p.stem[1:].isdigit()]
         return sorted(found, key=lambda name: int(name[1:]))
 
+    def _numbers(self) -> Iterator[int]:
+        """Return the numbers that are taken, whichever target has them."""
+        for path in self._root.glob("v*.*"):
+            number = path.name.split(".")[0][1:]
+            if number.isdigit():
+                yield int(number)
+
     @property
     def live(self) -> str | None:
         """The version that the link names; None before the first activation."""
         link = self._root / "live.gguf"
         return Path(os.readlink(link)).stem if link.is_symlink() else None
 
-    def create(self, gguf: Path, sha256: str, system: str) -> str:
+    def create(
+        self, gguf: Path, sha256: str, system: str, *, same: Callable[[str], bool] | None = None
+    ) -> str:
         """Keep a file as the next version, unless the same file is a version already.
+
+        Args:
+            gguf: The file.
+            sha256: Its content, in hex.
+            system: The system text it was trained with.
+            same: Asked of a version with the same file, whether it is the same in all else too.
 
         Raises:
             EnvironmentProblem: The file is missing, or the disk has no room for it.
         """
         with self._alone():
             for version in self.versions:
-                if self.about(version).get("sha256") == sha256:
+                known = self.about(version).get("sha256") == sha256
+                if known and (same is None or same(version)):
                     return version
-            number = 1 + max((int(name[1:]) for name in self.versions), default=0)
+            number = 1 + max(self._numbers(), default=0)
             target = self._root / f"v{number}.gguf"
             draft = target.with_suffix(".part")
             _link_or_copy(gguf, draft)
@@ -164,6 +182,8 @@ class LlamaServer:
             return self._start(self.live, n_ctx=n_ctx, threads=threads)
 
     def _start(self, version: str, *, n_ctx: int, threads: int) -> Served:
+        if handover.holder(self._root) is not None:
+            return self._start_through_holder(version, n_ctx=n_ctx, threads=threads)
         self._stop()
         # The port of last time where it is free: clients know it.
         port = _free_port(int(self.settings().get("port", 0)))
@@ -179,32 +199,55 @@ class LlamaServer:
         self._wait_ready(served, process)
         return served
 
+    def _start_through_holder(self, version: str, *, n_ctx: int, threads: int) -> Served:
+        """Let whoever runs the server in the foreground start it anew, and wait for that."""
+        deadline = time.monotonic() + _READY_S
+        seen = time.monotonic()
+        with handover.asking(self._root, n_ctx=n_ctx, threads=threads) as wish:
+            while time.monotonic() < min(deadline, seen + _RETURN_S):
+                if handover.holder(self._root) is not None:
+                    seen = time.monotonic()
+                if self.settings().get("token") == wish.token:
+                    served = self.running()
+                    if served is None:
+                        break
+                    if served.version == version and self.healthy(served):
+                        return served
+                time.sleep(0.1)
+        raise EnvironmentProblem(
+            f"The server of {self._alias} did not come up with {version}.",
+            fix="fathom runner logs",
+        )
+
     def _spawn(self, port: int, *, n_ctx: int, threads: int) -> subprocess.Popen[bytes]:
         log = os.open(self._root / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
-                [
-                    sys.executable, "-P", "-m", "llama_cpp.server",
-                    "--model", str(self._root / "live.gguf"), "--model_alias", self._alias,
-                    "--host", HOST, "--port", str(port),
-                    "--n_ctx", str(n_ctx), "--n_threads", str(threads),
-                    "--n_threads_batch", str(threads), "--verbose", "False",
-                    # On by default: logits of every prompt token, and 0.8 GB to keep them.
-                    "--logits_all", "False",
-                    # On by default: a second request would cut the answer to the first.
-                    "--interrupt_requests", "False",
-                ],
+                self._command(port, n_ctx=n_ctx, threads=threads),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 cwd=self._root,
-                env={**GOOD_NEIGHBOUR, **_environment(os.environ)},
-            )  # fmt: skip
+                env=server_environment(),
+            )
         finally:
             os.close(log)
         _children[process.pid] = process
         return process
+
+    def _command(self, port: int, *, n_ctx: int, threads: int) -> list[str]:
+        return [
+            sys.executable, "-P", "-m", "llama_cpp.server",
+            "--model", str(self._root / "live.gguf"), "--model_alias", self._alias,
+            "--host", HOST, "--port", str(port),
+            "--n_ctx", str(n_ctx), "--n_threads", str(threads),
+            "--n_threads_batch", str(threads), "--verbose", "False",
+            # On by default: logits of every prompt token, and 0.8 GB to keep them.
+            "--logits_all", "False",
+            # On by default: a second request would cut the answer to the first.
+            "--interrupt_requests", "False",
+        ]  # fmt: skip
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -221,7 +264,7 @@ class LlamaServer:
     def _write(self, path: Path, data: Mapping[str, Any]) -> None:
         write_private(path, json.dumps(data).encode())
 
-    def _remember(self, served: Served, **settings: int) -> None:
+    def _remember(self, served: Served, **settings: int | str) -> None:
         data = {
             "pid": served.pid,
             "port": served.port,
@@ -294,9 +337,17 @@ class LlamaServer:
 
         Raises:
             EnvironmentProblem: It does not end.
+            UsageError: Somebody runs it in the foreground, and is to be stopped instead.
         """
         if not self._root.is_dir():
             return False
+        holder = handover.holder(self._root)
+        if holder is not None:
+            raise UsageError(
+                f"The server of {self._alias} is run by {holder.describe()}, "
+                "which would start it again.",
+                fix=holder.how_to_stop(),
+            )
         with self._alone():
             return self._stop()
 
@@ -360,6 +411,14 @@ def _get(url: str, *, timeout: float) -> dict[str, Any]:
     with _open(url, timeout=timeout) as reply:
         data: dict[str, Any] = json.load(reply)
         return data
+
+
+def server_environment() -> dict[str, str]:
+    """Return what a server finds set: nothing that it would take for one of its own settings."""
+    # Here, because a health check starts no server and supervision takes 15 ms to load.
+    from fathom_tui.runner.supervise import GOOD_NEIGHBOUR
+
+    return {**GOOD_NEIGHBOUR, **_environment(os.environ)}
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="run here, until the end")
     parser.add_argument("--test", metavar="FILE", help="a fixed test file instead of a share")
     parser.add_argument("--quick", action="store_true", help="256 training rows, one epoch: a look")
+    parser.add_argument("--target", help="where it is served: llama-cpp (default), ollama, vllm")
     add_json_flag(parser)
 
 
@@ -41,9 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     changes: dict[str, Any] = {}
     if arguments.test is not None:
         changes["test"] = _existing(arguments.test)
+    if arguments.target is not None:
+        changes["target"] = arguments.target
     if arguments.quick or changes:
         plan = Plan.from_json({**Store(home).engagement(arguments.engagement).config, **changes})
-        if changes:
+        if arguments.test is not None:
             _check_rows(changes["test"], plan)
         changes = quick(plan).to_json() if arguments.quick else changes
     if arguments.foreground:

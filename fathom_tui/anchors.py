@@ -1,0 +1,130 @@
+"""Anchors: prompts that the accepted file is known to answer, asked again for as long as it serves.
+
+An anchor set stands beside the version it belongs to, so that health can be checked after the
+run that made it, and its training data, are gone.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fathom_tui.contract import Contract
+from fathom_tui.errors import EnvironmentProblem
+
+FORMAT = 1
+"""Version of the file's layout."""
+
+THRESHOLD = 0.90
+"""Share of anchors below which a deployment is critical. Our policy: at deployment all pass, so two
+of twenty missing is the most that chance is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """One prompt with the answer it must get."""
+
+    id: str
+    input: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorSet:
+    """What a deployed version must still know, and all that is needed to ask it."""
+
+    engagement: str
+    version: str
+    """The version it was made for, for example `v3`."""
+    sha256: str
+    """Content of the GGUF that answered the anchors, in hex."""
+    run: str
+    system: str
+    """The system text that the model was trained with."""
+    contract: Contract
+    max_new_tokens: int
+    n_ctx: int
+    """Context the version is served with, in tokens."""
+    threshold: float = THRESHOLD
+    """Share of anchors that must pass, 0 to 1."""
+    seconds: float | None = None
+    """Median seconds an answer took when the version was activated; None before that."""
+    anchors: tuple[Anchor, ...]
+
+    def messages(self, text: str) -> list[dict[str, str]]:
+        """Return the chat messages that ask for one input."""
+        asked = {"role": "user", "content": text}
+        return [{"role": "system", "content": self.system}, asked] if self.system else [asked]
+
+    def right(self, anchor: Anchor, answer: str) -> bool:
+        """Say whether an answer is the expected one, compared as values of the contract."""
+        expected = self.contract.parse(anchor.expected)
+        return expected is not None and self.contract.parse(answer) == expected
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the set as it stands in its file."""
+        return {
+            "format": FORMAT,
+            "engagement": self.engagement,
+            "version": self.version,
+            "sha256": self.sha256,
+            "run": self.run,
+            "system": self.system,
+            "contract": self.contract.to_json(),
+            "max_new_tokens": self.max_new_tokens,
+            "n_ctx": self.n_ctx,
+            "threshold": self.threshold,
+            "seconds": self.seconds,
+            "anchors": [
+                {"id": anchor.id, "input": anchor.input, "expected": anchor.expected}
+                for anchor in self.anchors
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read a set.
+
+        Raises:
+            KeyError, TypeError, ValueError, UsageError: It is not one, or of a newer layout.
+        """
+        if data["format"] != FORMAT:
+            raise ValueError(f"layout {data['format']!r}; this program knows {FORMAT}")
+        seconds = data.get("seconds")
+        return cls(
+            engagement=str(data["engagement"]),
+            version=str(data["version"]),
+            sha256=str(data["sha256"]),
+            run=str(data["run"]),
+            system=str(data["system"]),
+            contract=Contract.from_json(data["contract"]),
+            max_new_tokens=int(data["max_new_tokens"]),
+            n_ctx=int(data["n_ctx"]),
+            threshold=float(data["threshold"]),
+            seconds=None if seconds is None else float(seconds),
+            anchors=tuple(
+                Anchor(id=str(a["id"]), input=str(a["input"]), expected=str(a["expected"]))
+                for a in data["anchors"]
+            ),
+        )
+
+
+def read_anchor_set(path: Path) -> AnchorSet:
+    """Read a set from its file.
+
+    Raises:
+        EnvironmentProblem: The file is missing, damaged or of a newer layout.
+    """
+    try:
+        return AnchorSet.from_json(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The anchors at {path} cannot be read: {error.strerror}.",
+            fix="Restore the file from the delivery package, or run the engagement again.",
+        ) from error
+    except Exception as error:  # whatever a damaged file gives
+        raise EnvironmentProblem(
+            f"The anchors at {path} cannot be understood: {error!r}.",
+            fix="Restore the file from the delivery package, or run the engagement again.",
+        ) from error
