@@ -1,6 +1,6 @@
 """What the ledger answers with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -76,6 +76,20 @@ class RunRow:
             "finished_at": self.finished_at,
             "stages": [stage.to_json() for stage in self.stages],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """All engagements with what is known of their deployments, as of one moment."""
+
+    slugs: Sequence[str]
+    """Of all engagements, the oldest first."""
+    deployments: Sequence[Mapping[str, Any]]
+    """Each as it was last recorded, the oldest first."""
+    checks: Sequence[Mapping[str, Any]]
+    """The last ones of each engagement, in the order they were made."""
+    alerts: Sequence[Mapping[str, Any]]
+    """Alerts and recoveries, oldest first."""
 
 
 class FindingState(StrEnum):
