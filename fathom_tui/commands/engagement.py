@@ -1,4 +1,4 @@
-"""`fathom engagement`: create, list and show engagements."""
+"""`fathom engagement`: create, list and show engagements, and keep the promises on their data."""
 
 import argparse
 from collections.abc import Mapping
@@ -7,6 +7,13 @@ from typing import Any
 
 from fathom_tui.commands.ledger import ledger
 from fathom_tui.commands.output import add_json_flag, console, narrate, print_json, printable
+from fathom_tui.commands.retention import (
+    add_retention_arguments,
+    kept_until,
+    print_promise,
+    purge,
+    retain,
+)
 from fathom_tui.errors import ExitCode, UsageError
 from fathom_tui.store import EngagementRow, RunRow, Store
 from fathom_tui.workload import Workload
@@ -17,6 +24,8 @@ examples:
   fathom engagement create "Acme triage" --config acme.toml
   fathom engagement create "Acme" --advice-only
   fathom engagement show acme-triage
+  fathom engagement retain acme-triage --days 30
+  fathom engagement purge acme-triage --by "Ann Lee" --reason "end of the project" --dry-run
 """
 CREATE_EPILOG = """\
 The file of --config holds the same settings and more, under their names in the recipe: dataset,
@@ -26,7 +35,7 @@ a table [contract] where an answer is more than one label. What is given here wi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three actions."""
+    """Declare the actions."""
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser(
@@ -42,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="show one, with its runs", allow_abbrev=False)
     show.add_argument("engagement", metavar="ENGAGEMENT", help="its short name")
     add_json_flag(show)
+    add_retention_arguments(actions)
 
 
 def _add_create_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +72,7 @@ def _add_create_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do one of the three actions."""
+    """Do one of the actions."""
     with ledger() as store:
         return _ACTIONS[arguments.action](store, arguments)
 
@@ -101,21 +111,24 @@ def _create(store: Store, arguments: argparse.Namespace) -> int:
 def _list(store: Store, arguments: argparse.Namespace) -> int:
     rows = store.engagements()
     if arguments.json:
-        print_json([row.to_json() for row in rows])
+        until = store.fact("retention_until")
+        print_json([row.to_json() | {"retention_until": until.get(row.slug)} for row in rows])
     elif rows:
-        _print_list(rows)
+        _print_list(rows, kept_until(store))
     else:
         narrate("There is no engagement yet. Try: fathom demo, or: fathom engagement create --help")
     return ExitCode.DONE
 
 
-def _print_list(rows: list[EngagementRow]) -> None:
+def _print_list(rows: list[EngagementRow], until: Mapping[str, str]) -> None:
     from rich.table import Table
 
-    table = Table("Engagement", "Name", "Runs", "Last run", "Created", box=None, pad_edge=False)
+    titles = ["Engagement", "Name", "Runs", "Last run", "Created"]
+    table = Table(*titles, *(["Keep until"] if until else []), box=None, pad_edge=False)
     for row in rows:
         last = f"{row.last_run} {row.last_state}" if row.last_run else ""
-        table.add_row(row.slug, printable(row.name), str(row.runs), last, row.created_at[:10])
+        cells = (row.slug, printable(row.name), str(row.runs), last, row.created_at[:10])
+        table.add_row(*cells, *([until.get(row.slug, "")] if until else []))
     console().print(table)
 
 
@@ -129,6 +142,7 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
         from fathom_tui.store.workloads import workloads
 
         _print_one(row, runs, waivers, store.test_openings(row.slug), workloads(store, row.slug))
+        print_promise(store, row.slug)
     return ExitCode.DONE
 
 
@@ -142,6 +156,8 @@ def _everything(
         "decisions": store.decisions(slug),
         "waivers": waivers,
         "deployments": store.deployments(slug),
+        "retention_until": store.fact("retention_until").get(slug),
+        "purges": store.purges(slug),
         "test_openings": store.test_openings(slug),
     }
 
@@ -184,4 +200,10 @@ def _setting(value: object) -> str:
     return str(value)
 
 
-_ACTIONS = {"create": _create, "list": _list, "show": _show}
+_ACTIONS = {
+    "create": _create,
+    "list": _list,
+    "show": _show,
+    "retain": retain,
+    "purge": purge,
+}

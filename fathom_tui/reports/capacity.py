@@ -1,16 +1,13 @@
 """Whether the machines that the sums are for can answer the work, today and as it grows."""
 
-import math
 from collections.abc import Sequence
 
+from fathom_tui import cautions
 from fathom_tui.advice import Advice
-from fathom_tui.economics import Way, millions
+from fathom_tui.economics import Way, millions, month_over
 from fathom_tui.reports import together
 from fathom_tui.reports.document import joined
 from fathom_tui.reports.subject import Subject
-
-_MOST_MONTHS = 600
-"""Ours: nobody plans for more than fifty years, whatever the months of the write-off."""
 
 
 def room(subject: Subject) -> str:
@@ -19,8 +16,8 @@ def room(subject: Subject) -> str:
     taken = together.load(advices)
     if taken is None:
         return (
-            f"How much {name} can answer is unknown, so nobody knows whether one is enough; the "
-            "sums are for one."
+            f"The costs cannot be compared: how much {name} can answer is unknown, so nobody knows "
+            "whether one is enough, and what needs a machine has no sum."
         )
     if taken <= 1:
         return ""
@@ -52,33 +49,21 @@ def outgrown(subject: Subject) -> str:
     Where none is recommended it is about those of the full local option.
     """
     advices = subject.advices
+    if len(advices) == 1:
+        return cautions.outgrown(subject.main, subject.currency)
     ways = [advice.ruling.verdict for advice in advices]
     if not together.uses_machine(ways):
         ways = [Way.LOCAL] * len(advices)
-    count = together.machines(advices, ways)
-    month = _month(advices, ways, count)
+    count, loads = together.machines(advices, ways), together.loads(advices, ways)
+    if count is None or loads is None:
+        return ""
+    growths, market = [a.workload.growth for a in advices], subject.setting.market
+    month = month_over(loads, growths, count, market.months)
     if month is None:
         return ""
-    grown = [f"{a.workload.growth:.0%}" for a in advices if a.workload.growth > 0]
-    answered = "one machine answers" if count == 1 else f"{count} machines answer"
-    work = "the hybrid's local share" if set(ways) == {Way.HYBRID} else "the work"
+    grown = joined(list(dict.fromkeys(f"{growth:.0%}" for growth in growths if growth > 0)))
     return (
-        f"Growing {joined(list(dict.fromkeys(grown)))} a month, {work} is more than {answered} in "
-        f"month {month}, before the write-off of {subject.setting.market.months:g} months is over; "
-        "the sums have no further machine."
+        f"Growing {grown} a month, the work is more than {cautions.answered(count)} in month "
+        f"{month}, before the write-off of {market.months:g} months is over; the sums are for "
+        f"today's volume. {cautions.further(subject.main, count, subject.currency)}"
     )
-
-
-def _month(advices: Sequence[Advice], ways: Sequence[Way], count: int) -> int | None:
-    """Return the first month at the end of which the work is more than so many machines answer."""
-    loads = together.loads(advices, ways)
-    if loads is None or all(advice.workload.growth <= 0 for advice in advices):
-        return None
-    months = min(math.floor(advices[0].setting.market.months), _MOST_MONTHS)
-    for month in range(1, months + 1):
-        loads = [
-            load * (1 + advice.workload.growth) for load, advice in zip(loads, advices, strict=True)
-        ]
-        if sum(loads) > count:
-            return month
-    return None

@@ -129,7 +129,16 @@ class Picture:
     """Share of the page's width, in print."""
 
 
-Block = Heading | Paragraph | Items | Table | Picture
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Lines to be typed, or what a program said, exactly as they are."""
+
+    text: str
+    language: str = ""
+    """As the fence of Markdown names it: `sh`, `json`, `python`; empty where it is none."""
+
+
+Block = Heading | Paragraph | Items | Table | Picture | Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

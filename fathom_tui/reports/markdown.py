@@ -7,6 +7,7 @@ from fathom_tui.reports.document import (
     URL,
     Block,
     Cite,
+    Code,
     Document,
     Heading,
     Items,
@@ -85,6 +86,15 @@ def _block(block: Block, notes: tuple[Note, ...], pictures: Mapping[str, str]) -
             place = pictures.get(block.alt)
             alt = quoted(block.alt)
             return f"![{alt}](<{place}>)" if place else f"*Chart: {alt}*"
+        case Code():
+            return _code(block)
+
+
+def _code(block: Code) -> str:
+    """Return a fenced block; the fence is longer than any run of its own sign inside."""
+    text = "\n".join(plain(line) for line in block.text.split("\n"))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{block.language}\n{text}\n{fence}"
 
 
 def _line(text: Text, notes: tuple[Note, ...]) -> str:

@@ -8,6 +8,7 @@ from fathom_tui.reports.document import (
     URL,
     Block,
     Cite,
+    Code,
     Document,
     Heading,
     Items,
@@ -65,6 +66,9 @@ def _block(block: Block, notes: tuple[Note, ...]) -> str:
             return _table(block, notes)
         case Picture():
             return f"<figure>\n{block.svg}\n</figure>"
+        case Code():
+            lines = "\n".join(quoted(line) for line in block.text.split("\n"))
+            return f"<pre><code>{lines}</code></pre>"
 
 
 def _line(text: Text, notes: tuple[Note, ...]) -> str:

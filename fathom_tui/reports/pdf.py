@@ -15,6 +15,7 @@ from fathom_tui.errors import EnvironmentProblem
 from fathom_tui.reports.document import (
     Block,
     Cite,
+    Code,
     Document,
     Heading,
     Items,
@@ -138,6 +139,9 @@ def _block(block: Block, notes: tuple[Note, ...]) -> dict[str, Any]:
                 "alt": plain(block.alt),
                 "width": block.width,
             }
+        case Code():
+            lines = [plain(line) for line in block.text.split("\n")]
+            return {"kind": "code", "text": "\n".join(lines)}
 
 
 def _line(text: Text, notes: tuple[Note, ...]) -> list[list[Any]]:

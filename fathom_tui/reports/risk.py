@@ -3,13 +3,22 @@
 Source of the fall: book, ch. 1 (April 2026).
 """
 
-import math
-from dataclasses import replace
-
-from fathom_tui.advice import DECLINES, Advice, declining
+from fathom_tui.advice import Advice
+from fathom_tui.cautions import Caution, cautions
+from fathom_tui.crossing import DECLINES, declining
 from fathom_tui.economics import millions
 from fathom_tui.reports import wording
-from fathom_tui.reports.document import Block, Cite, Items, Paragraph, Strong, Table, Text, Tone
+from fathom_tui.reports.document import (
+    Block,
+    Cite,
+    Items,
+    Paragraph,
+    Strong,
+    Table,
+    Text,
+    Tone,
+    joined,
+)
 from fathom_tui.reports.subject import Subject, note
 
 YEARS = 3
@@ -43,7 +52,7 @@ def risk(subject: Subject) -> list[Block]:
 def _declines(advice: Advice) -> Table:
     today = advice.crossover.tokens_per_day if advice.crossover else None
     rows: list[tuple[Text, ...]] = []
-    found = declining(advice, YEARS)
+    found = declining(advice.setting, advice.workload.input_share, YEARS)
     for share in DECLINES:
         later = [tokens for _, rate, tokens in found if rate == share]
         cells = [_reach(tokens, advice) for tokens in (today, *later)]
@@ -67,7 +76,7 @@ def _declines(advice: Advice) -> Table:
 
 def _reach(tokens: float | None, advice: Advice) -> str:
     if tokens is None:
-        return "never"
+        return "unknown" if advice.capacity is None else "never"
     over = advice.capacity is not None and tokens > advice.capacity
     return f"{millions(tokens)} †" if over else millions(tokens)
 
@@ -76,7 +85,11 @@ def _under_declines(advice: Advice) -> str:
     limit = advice.capacity
     if limit is None:
         return f"How much {advice.setting.machine.name} can answer is unknown."
-    volumes = [tokens for _, _, tokens in declining(advice, YEARS) if tokens is not None]
+    volumes = [
+        tokens
+        for _, _, tokens in declining(advice.setting, advice.workload.input_share, YEARS)
+        if tokens is not None
+    ]
     if max(volumes, default=0.0) <= limit:
         return ""
     return (
@@ -86,20 +99,30 @@ def _under_declines(advice: Advice) -> str:
 
 
 def _dangers(subject: Subject) -> list[str]:
-    """Return what else is open; with several workloads what concerns one of them is counted."""
-    advices = subject.advices
-    found: list[str] = []
-    each = [_warnings(advice) for advice in advices]
-    lines = dict.fromkeys(line for warnings in each for line in warnings)
-    common = [line for line in lines if all(line in warnings for warnings in each)]
-    single = len(lines) - len(common)
+    """Return what else is open; of several workloads what concerns single ones in a few words."""
+    each = {advice.workload.name: _open(advice, subject) for advice in subject.advices}
+    common = [
+        found
+        for found in dict.fromkeys(found for listed in each.values() for found in listed)
+        if all(found in listed for listed in each.values())
+    ]
+    single: dict[str, list[str]] = {}
+    for name, listed in each.items():
+        for one in listed:
+            if one not in common:
+                single.setdefault(one.short, []).append(name)
+    found = [line.text for line in common]
     if single:
-        more = "points concern single workloads" if single > 1 else "point concerns one workload"
-        found.append(f"{single} more {more}: see the audit summary.")
+        said = "; ".join(f"{short} ({joined(names)})" for short, names in single.items())
+        found.append(f"Of single workloads, each in the audit summary: {said}.")
     old = wording.old_prices(subject)
-    return [*common, *found, *filter(None, [old])]
+    return [*found, *filter(None, [old])]
 
 
-def _warnings(advice: Advice) -> tuple[str, ...]:
-    """Return what the verdict leaves open but for the capacity, of which the memo speaks before."""
-    return replace(advice, capacity=math.inf).warnings()
+def _open(advice: Advice, subject: Subject) -> list[Caution]:
+    """Return what the verdict leaves open but for the machines, of which the memo speaks before."""
+    return [
+        found
+        for found in cautions(advice, subject.currency)
+        if found.about not in ("capacity", "growth", "prices")
+    ]

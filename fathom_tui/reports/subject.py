@@ -43,9 +43,9 @@ class Subject:
         """What everything is compared with."""
         return self.main.setting
 
-    def money(self, gbp: float) -> str:
-        """Return pounds in the currency of the report."""
-        return self.currency.show(gbp)
+    def money(self, gbp: float | None) -> str:
+        """Return pounds in the currency of the report; None is unknown, and says so."""
+        return "unknown" if gbp is None else self.currency.show(gbp)
 
     def note(self, id_: str, text: str) -> Note:
         """Return a footnote with the source of an assumption."""

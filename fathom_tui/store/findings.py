@@ -14,6 +14,7 @@ from fathom_tui.store.artifacts import Content, difference
 from fathom_tui.store.database import Database, Session
 from fathom_tui.store.paths import Home
 from fathom_tui.store.projections import folded
+from fathom_tui.store.purged import covers, purged
 from fathom_tui.store.replay import Source, applied_journals, rows_of, sources
 from fathom_tui.store.rows import Finding, FindingState
 from fathom_tui.store.tables import COLUMNS, ENGAGEMENT_TABLES, RUN_TABLES
@@ -28,6 +29,7 @@ def check(home: Home, database: Database) -> list[Finding]:
     return [
         *(_journal(source) for source in present),
         *_begun(home),
+        *_purges_cut_short(home),
         *_tables(database),
         *(finding for source in present for finding in _artifacts(home, source)),
         *_modes(home, present),
@@ -51,6 +53,16 @@ def _begun(home: Home) -> Iterator[Finding]:
     for directory in sorted(home.runs.glob("*")):
         if directory.is_dir() and not (directory / "journal.jsonl").exists():
             yield _warning(f"runs/{directory.name}", "has no journal: reserved and never begun")
+
+
+def _purges_cut_short(home: Home) -> Iterator[Finding]:
+    for plan in sorted(home.engagements.glob("*/purge-*.plan.json")):
+        slug = plan.parent.name
+        yield _warning(
+            f"engagements/{slug}",
+            "a purge was begun and not finished; repeat it: "
+            f"fathom engagement purge {slug} --by NAME --reason TEXT",
+        )
 
 
 def _tables(database: Database) -> list[Finding]:
@@ -131,8 +143,14 @@ def _artifacts(home: Home, source: Source) -> Iterator[Finding]:
     except StoreError:
         # Reported with the journal itself.
         return
+    gone = purged(home, view.engagement) if view.engagement else {}
     for artifact in view.artifacts.values():
-        yield _artifact(home.run(source.owner), source, artifact)
+        found = _artifact(home.run(source.owner), source, artifact)
+        date = covers(gone, f"{source.name}/{artifact.path}")
+        path = home.run(source.owner) / artifact.path
+        if date is not None and found.state is FindingState.BROKEN and not path.exists():
+            found = _ok(found.subject, f"{artifact.path} was purged on {date}")
+        yield found
 
 
 def _artifact(directory: Path, source: Source, artifact: Artifact) -> Finding:

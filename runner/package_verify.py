@@ -1,0 +1,434 @@
+"""Check a delivered package: its files against SHA256SUMS, and the model against its anchors.
+
+Goes into every package as `verify.py` and needs nothing of Fathom: the standard library, and
+llama-cpp-python where the file itself is asked rather than a server.
+
+    python3 verify.py                               the file, in this directory
+    python3 verify.py --url http://127.0.0.1:8000/v1    a server that answers for it
+    python3 verify.py --checksums-only              the files alone
+
+Ends with 0 when all is well, 1 when a file or an anchor is wrong, 3 when it could not check.
+
+Checksums tell damage, not forgery: compare the sum of SHA256SUMS itself with the one that the
+sender told you in another way.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+GOOD, BAD, COULD_NOT_CHECK = 0, 1, 3
+CHECKSUMS, MANIFEST, ANCHORS = "SHA256SUMS", "manifest.json", "anchors.json"
+CASES = "eval/cases.jsonl"
+IGNORED = (".venv", "__pycache__")
+"""Directories that usage.md makes beside the files; nothing in them is delivered."""
+PATIENT = {"GOMP_SPINCOUNT": "0"}
+"""llama.cpp's threads sleep while they wait for each other. Where other programs are busy, as the
+server of another version may be, that is the difference between 20 seconds and 4 minutes for ten
+answers of a 135M model on two cores; what a person has set stays."""
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_BLOCK = 1 << 20
+_TIMEOUT_S = 120
+
+Tell = Callable[[dict[str, Any]], None]
+"""Told of each thing as it is found: {"kind": "file" | "anchor" | "case" | "problem", ...}."""
+Ask = Callable[[list[dict[str, str]], int], tuple[str, str]]
+"""Answers messages within so many tokens: (text, finish reason)."""
+
+
+class CannotCheckError(Exception):
+    """The answer is unknown, which is not the same as bad."""
+
+
+def check_files(directory: Path, tell: Tell) -> bool:
+    """Compare every file with SHA256SUMS; return whether all are there, right, and no others.
+
+    Raises:
+        CannotCheckError: There is no SHA256SUMS, or it cannot be read.
+    """
+    wanted = read_checksums(directory / CHECKSUMS)
+    try:
+        found = set(_files(directory))
+    except OSError as error:
+        raise CannotCheckError(f"{error.filename} cannot be read: {error.strerror}") from error
+    right = True
+    for name, sha256 in sorted(wanted.items()):
+        state = _state(directory, name, sha256)
+        right = right and state == "ok"
+        tell({"kind": "file", "path": name, "state": state})
+    for name in sorted(found - set(wanted) - {CHECKSUMS}):
+        right = False
+        tell({"kind": "file", "path": name, "state": "not in the package"})
+    return right
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Read lines as `sha256sum` writes them; return the sum of each relative path.
+
+    Raises:
+        CannotCheckError: The file is missing or unreadable, a line is none, a name leaves the
+            package or stands twice.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise CannotCheckError(f"{path.name} cannot be read: {reason}") from error
+    wanted: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        if match is None or not is_inside(match[2]) or match[2] in wanted:
+            raise CannotCheckError(f"{path.name}:{number} is no line of sums: {line[:80]!r}")
+        wanted[match[2]] = match[1]
+    if not wanted:
+        raise CannotCheckError(f"{path.name} names no file")
+    return wanted
+
+
+def is_inside(name: str) -> bool:
+    """Say whether a name can only be that of a file below the package's directory."""
+    parts = name.split("/")
+    return (
+        not name.startswith("/")
+        and "\\" not in name
+        and "\0" not in name
+        and all(part not in ("", ".", "..") for part in parts)
+    )
+
+
+def _state(directory: Path, name: str, sha256: str) -> str:
+    path = directory / name
+    try:
+        if _leaves(directory, name):
+            return "is a link"
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return "is no file"
+        return "ok" if hash_of(path) == sha256 else "changed"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _leaves(directory: Path, name: str) -> bool:
+    """Say whether a name, or a directory on its way, is a link: what it names is elsewhere."""
+    parts = name.split("/")
+    steps = (directory.joinpath(*parts[: n + 1]) for n in range(len(parts)))
+    return any(step.is_symlink() for step in steps)
+
+
+def hash_of(path: Path) -> str:
+    """Return a file's sha256, read a block at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _files(directory: Path, prefix: str = "") -> Iterator[str]:
+    for entry in os.scandir(directory):
+        if not prefix and entry.name in IGNORED:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(directory / entry.name, f"{prefix}{entry.name}/")
+        else:
+            yield prefix + entry.name
+
+
+def check_anchors(directory: Path, ask: Ask, tell: Tell) -> bool:
+    """Ask every anchor; return whether all answers are right.
+
+    Raises:
+        CannotCheckError: The anchors cannot be read, there are none, or nobody answers.
+    """
+    return _ask_all(read_anchors(directory), _anchors(directory), "anchor", ask, tell)
+
+
+def check_cases(directory: Path, ask: Ask, tell: Tell) -> None:
+    """Ask every evaluation case; each is told, none decides.
+
+    Raises:
+        CannotCheckError: The cases cannot be read, or nobody answers.
+    """
+    try:
+        lines = (directory / CASES).read_text("utf-8").split("\n")
+        cases = [json.loads(line) for line in lines if line]
+    except (OSError, ValueError) as error:
+        raise CannotCheckError(f"{CASES} cannot be read: {error}") from error
+    _ask_all(read_anchors(directory), cases, "case", ask, tell)
+
+
+def read_anchors(directory: Path) -> dict[str, Any]:
+    """Return the file anchors.json.
+
+    Raises:
+        CannotCheckError: It cannot be read or understood.
+    """
+    try:
+        found = json.loads((directory / ANCHORS).read_text("utf-8"))
+        if not isinstance(found["anchors"], list) or not isinstance(found["system"], str):
+            raise TypeError("no list of anchors with a system text")
+        int(found["max_new_tokens"])
+        int(found["n_ctx"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CannotCheckError(f"{ANCHORS} cannot be read: {error!r}") from error
+    return dict(found)
+
+
+def _anchors(directory: Path) -> list[dict[str, Any]]:
+    anchors = read_anchors(directory)["anchors"]
+    if not anchors:
+        raise CannotCheckError(f"{ANCHORS} holds no anchors")
+    return list(anchors)
+
+
+def _ask_all(
+    settings: dict[str, Any], cases: list[dict[str, Any]], kind: str, ask: Ask, tell: Tell
+) -> bool:
+    right = True
+    for case in cases:
+        text, reason = ask(messages(settings["system"], case["input"]), settings["max_new_tokens"])
+        passed = reason == "stop" and same(text, case["expected"], settings["contract"]["kind"])
+        right = right and passed
+        tell(
+            {
+                "kind": kind,
+                "id": case["id"],
+                "passed": passed,
+                "expected": case["expected"],
+                "actual": text,
+                "finish_reason": reason,
+            }
+        )
+    return right
+
+
+def messages(system: str, text: str) -> list[dict[str, str]]:
+    """Return the chat that asks about one input."""
+    asked = {"role": "user", "content": text}
+    return [{"role": "system", "content": system}, asked] if system else [asked]
+
+
+def same(answer: str, expected: str, kind: str) -> bool:
+    """Say whether an answer is the expected one: a label as text, JSON in any order and spacing."""
+    blanks = " \t\n\r"
+    if kind == "label":
+        return answer.strip(blanks) == expected
+    try:
+        return bool(_strict(answer.strip(blanks)) == _strict(expected))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _strict(text: str) -> Any:
+    """Read JSON in which no key stands twice; true is not 1, and there is no NaN."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = {name: _typed(value) for name, value in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice")
+        return found
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+
+
+def _typed(value: Any) -> Any:
+    return ("bool", value) if isinstance(value, bool) else value
+
+
+def by_file(directory: Path, threads: int | None) -> Ask:
+    """Load the package's GGUF and return what asks it.
+
+    Raises:
+        CannotCheckError: llama-cpp-python is missing, or refuses the file.
+    """
+    try:
+        import llama_cpp
+    except ImportError as error:
+        raise CannotCheckError(
+            f"llama-cpp-python is not usable here ({error}); install it as usage.md says, or "
+            "check a server: verify.py --url URL"
+        ) from error
+    settings = read_anchors(directory)
+    path = model_file(directory)
+    try:
+        llama = llama_cpp.Llama(
+            str(path),
+            n_ctx=int(settings["n_ctx"]),
+            n_threads=threads or cores(),
+            verbose=False,
+        )
+    except (ValueError, RuntimeError, OSError) as error:
+        raise CannotCheckError(f"llama.cpp refuses {path.name}: {error}") from error
+
+    def ask(chat: list[dict[str, str]], limit: int) -> tuple[str, str]:
+        try:
+            answer = llama.create_chat_completion(chat, temperature=0.0, max_tokens=limit, seed=0)
+        except (ValueError, RuntimeError) as error:
+            raise CannotCheckError(f"llama.cpp cannot answer: {error}") from error
+        choice = answer["choices"][0]
+        return str(choice["message"]["content"] or ""), str(choice["finish_reason"])
+
+    return ask
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def model_file(directory: Path) -> Path:
+    """Return the package's GGUF: the only one in SHA256SUMS.
+
+    Raises:
+        CannotCheckError: There is none, or more than one.
+    """
+    names = [name for name in read_checksums(directory / CHECKSUMS) if name.endswith(".gguf")]
+    if len(names) != 1:
+        raise CannotCheckError(f"{CHECKSUMS} names {len(names)} GGUF files instead of one")
+    return directory / names[0]
+
+
+def by_url(url: str, model: str) -> Ask:
+    """Return what asks an OpenAI-compatible server, straight and not through a proxy."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    address = f"{url.rstrip('/')}/chat/completions"
+
+    def ask(chat: list[dict[str, str]], limit: int) -> tuple[str, str]:
+        body = {
+            "model": model, "messages": chat, "temperature": 0, "max_tokens": limit, "seed": 0,
+        }  # fmt: skip
+        headers = {"Content-Type": "application/json"}
+        key = os.environ.get("OPENAI_API_KEY")
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        try:
+            with opener.open(request, timeout=_TIMEOUT_S) as reply:
+                choice = json.load(reply)["choices"][0]
+            return str(choice["message"]["content"] or ""), str(choice["finish_reason"])
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise CannotCheckError(f"{address} did not answer: {error}") from error
+
+    return ask
+
+
+def check(arguments: argparse.Namespace, tell: Tell) -> int:
+    """Do what was asked for and return the exit code."""
+    directory = arguments.directory
+    try:
+        code = GOOD
+        if not arguments.anchors_only and not check_files(directory, tell):
+            code = BAD
+        if arguments.checksums_only or code != GOOD:
+            return code  # a damaged model is not loaded
+        ask = _asked(arguments)
+        code = GOOD if check_anchors(directory, ask, tell) else BAD
+        if arguments.eval:
+            check_cases(directory, ask, tell)
+        return code
+    except CannotCheckError as error:
+        tell({"kind": "problem", "text": str(error)})
+        return COULD_NOT_CHECK
+
+
+def _asked(arguments: argparse.Namespace) -> Ask:
+    if not arguments.url:
+        return by_file(arguments.directory, arguments.threads)
+    model = arguments.model or str(read_anchors(arguments.directory)["engagement"])
+    return by_url(arguments.url, model)
+
+
+class Person:
+    """Tells a person line by line, and at the end what it comes to."""
+
+    def __init__(self) -> None:
+        self.count: dict[tuple[str, bool], int] = {}
+
+    def __call__(self, found: dict[str, Any]) -> None:
+        """Print one finding; right evaluation cases are only counted."""
+        kind = found["kind"]
+        if kind == "problem":
+            print(f"could not check: {printable(found['text'])}")
+            return
+        good = found["state"] == "ok" if kind == "file" else bool(found["passed"])
+        self.count[kind, good] = self.count.get((kind, good), 0) + 1
+        if kind == "file":
+            print(f"{'ok  ' if good else 'FAIL'}  {printable(found['path'])}"
+                  + ("" if good else f": {printable(found['state'])}"))  # fmt: skip
+        elif kind == "anchor" or not good:
+            print(f"{'pass' if good else 'FAIL'}  {kind} {printable(found['id'])}")
+            if not good:
+                print(f"      expected {printable(found['expected'])}")
+                print(f"      answered {printable(found['actual'])} ({found['finish_reason']})")
+
+    def end(self, code: int) -> None:
+        """Print the sums."""
+        names = {"file": "files right", "anchor": "anchors passed", "case": "cases right"}
+        for kind, name in names.items():
+            good, bad = self.count.get((kind, True), 0), self.count.get((kind, False), 0)
+            if good + bad:
+                print(f"{good} of {good + bad} {name}")
+        print({GOOD: "PASS", BAD: "FAIL"}.get(code, "COULD NOT CHECK"))
+
+
+def printable(text: object) -> str:
+    """Return text that cannot move a terminal's cursor or change its colours."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", str(text))
+
+
+def in_child(arguments: list[str]) -> int:
+    """Do the work in a process of its own: on some broken files llama.cpp ends the process."""
+    environment = {**PATIENT, **os.environ, "GGML_NO_BACKTRACE": "1"}
+    command = [sys.executable, os.path.abspath(__file__), *arguments, "--here"]
+    done = subprocess.run(command, env=environment, check=False)
+    if done.returncode in (GOOD, BAD, COULD_NOT_CHECK):
+        return done.returncode
+    print(f"could not check: the process that loaded the model ended with {done.returncode}")
+    return COULD_NOT_CHECK
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(description="Check a delivered package.")
+    made.add_argument("directory", nargs="?", type=Path, default=Path(__file__).absolute().parent)
+    made.add_argument("--url", help="ask this OpenAI-compatible server instead of the file")
+    made.add_argument("--model", help="what that server calls the model")
+    made.add_argument("--threads", type=int, help="CPU threads; all cores unless given")
+    made.add_argument("--checksums-only", action="store_true", help="load nothing")
+    made.add_argument("--anchors-only", action="store_true", help="read no file but the model's")
+    made.add_argument("--eval", action="store_true", help="also ask every evaluation case")
+    made.add_argument("--lines", action="store_true", help="print each finding as a line of JSON")
+    made.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    return made
+
+
+def main(given: list[str]) -> int:
+    """Check and return the exit code."""
+    arguments = parser().parse_args(given)
+    if not (arguments.here or arguments.checksums_only or arguments.url):
+        return in_child(given)
+    if arguments.lines:
+        return check(arguments, lambda found: print(json.dumps(found), flush=True))
+    person = Person()
+    code = check(arguments, person)
+    person.end(code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

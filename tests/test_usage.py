@@ -1,0 +1,158 @@
+"""`usage.md` before an engineer who has never seen the model."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fathom_tui.package import Delivery, ScoredCase
+from fathom_tui.reports.document import Code, Document
+from fathom_tui.reports.markdown import to_markdown
+from fathom_tui.reports.usage import examples, usage, weakest
+from fathom_tui.runner.delivery import gather
+from fathom_tui.store import Home, Store
+from tests.delivering import ANSWERS, SYSTEM, engage, finish
+
+TOPICS = (
+    "What it does",
+    "What it does not do",
+    "Prompt format",
+    "A routine case",
+    "An edge case",
+    "One it gets wrong",
+    "Sampling, and why",
+    "Hardware",
+    "Run it on any machine",
+    "Run it in Ollama",
+    "With Fathom",
+    "Start at boot",
+    "After a reboot",
+    "When the output is garbage",
+    "GPU health",
+    "Has it become worse?",
+    "Known limits",
+    "Update, and go back",
+)
+"""What the book asks of it (ch. 5), and what a restart at three in the morning asks."""
+
+
+@pytest.fixture
+def delivery(home: Home, tmp_path: Path) -> Delivery:
+    store = Store(home.prepare())
+    slug = engage(store, tmp_path / "rows")
+    return gather(store, slug, finish(store, slug))
+
+
+@pytest.fixture
+def text(delivery: Delivery) -> str:
+    return to_markdown(usage(delivery, "0.3.36"))
+
+
+def codes(document: Document) -> list[str]:
+    return [block.text for block in document.blocks if isinstance(block, Code)]
+
+
+def test_answers_every_question_of_a_new_engineer(text: str) -> None:
+    headings = re.findall(r"^#{2,3} (.*)$", text, re.MULTILINE)
+
+    assert [topic for topic in TOPICS if not any(h.startswith(topic) for h in headings)] == []
+
+
+def test_shows_real_cases_and_one_that_is_wrong(text: str) -> None:
+    shown = {said: f"message:   {' '.join(said.split())}" in text for said, *_ in ANSWERS}
+
+    assert shown == {
+        "My card is gone": True,
+        "Where is my money": True,
+        "It declined ```again```\nat the till": True,
+        "Rent has not arrived": False,
+    }
+    assert "answer:    transfer\nexpected:  card" in text
+
+
+def test_gives_requests_that_can_be_sent_as_they_are(delivery: Delivery) -> None:
+    command = next(c for c in codes(usage(delivery, "0.3.36")) if c.startswith("curl"))
+
+    words = shlex.split(command)
+    body = json.loads(words[words.index("-d") + 1])
+    assert body["temperature"] == 0
+    assert body["messages"][0] == {"role": "system", "content": SYSTEM}
+    assert body["messages"][1]["content"] == "My card is gone"
+
+
+def test_names_files_that_are_in_the_package(delivery: Delivery, text: str) -> None:
+    commands = "\n".join(codes(usage(delivery, "0.3.36")))
+
+    assert f'--model "{delivery.gguf}"' in commands
+    assert "llama-cpp-python[server]==0.3.36" in commands
+    assert "ollama create acme:v1 -f Modelfile" in commands
+    assert "--n_ctx 512" in commands
+    assert "fathom package verify ." in commands
+
+
+def test_says_that_the_system_text_belongs_to_the_model(text: str) -> None:
+    assert f'"content": "{SYSTEM}"' in text
+    assert "another makes it worse" in text
+
+
+def test_says_what_was_measured_and_what_was_not(text: str) -> None:
+    assert "| An answer through the server, one at a time | two cores | 0.5 s |" in text
+    assert "Time to the first token" in text
+    assert "Tokens generated" not in text  # this run did not measure them
+
+
+def test_a_message_cannot_break_out_of_its_place(delivery: Delivery) -> None:
+    evil = "```\n# Ignore this file\n[x](http://evil.example) <script>"
+    case = replace(delivery.cases[0], input=evil)
+
+    text = to_markdown(usage(replace(delivery, cases=(case, *delivery.cases[1:])), "0.3.36"))
+
+    fence = next(m[0] for m in re.finditer("`{4,}", text))
+    inside = text.split(fence)[1]
+    assert "<script>" in inside
+    assert not re.search(r"^# Ignore", text, re.MULTILINE)
+
+
+def test_a_name_is_no_markup(delivery: Delivery) -> None:
+    text = to_markdown(usage(replace(delivery, title="*Acme* <b>|</b>"), "0.3.36"))
+
+    assert text.startswith(r"# \*Acme\* \<b\>\|\</b\>: how to use")
+
+
+def test_names_the_weakest_classes(delivery: Delivery) -> None:
+    assert weakest(delivery) == "label = card (1 of 2)"
+
+
+def test_without_a_check_says_so(delivery: Delivery) -> None:
+    text = to_markdown(usage(replace(delivery, checks=()), "0.3.36"))
+
+    assert "The file itself answered all 2 anchors" in text
+
+
+def case(stratum: str, *, right: bool, text: str = "x") -> ScoredCase:
+    said = {"label": "a" if right else "b"}
+    return ScoredCase(
+        id=text, input=text, stratum=stratum, expected={"label": "a"}, answers={"quantised": said}
+    )
+
+
+cases = st.builds(
+    case, st.sampled_from(("", "routine", "edge", "adversarial")), right=st.booleans(),
+    text=st.text(max_size=5),
+)  # fmt: skip
+
+
+@given(st.lists(cases, max_size=8))
+def test_examples_are_what_they_say_they_are(given_cases: list[ScoredCase]) -> None:
+    (_, routine), (second, edge), (_, wrong) = examples(given_cases)
+
+    assert routine is None or routine.right()
+    assert edge is None or (edge.right() and edge is not routine)
+    assert wrong is None or not wrong.right()
+    assert (wrong is None) == all(c.right() for c in given_cases)
+    assert not second.startswith("An edge") or (edge is not None and edge.stratum == "edge")
