@@ -59,13 +59,27 @@ def _errata() -> Screen[None]:
     return ErrataScreen()
 
 
+def _health() -> Screen[None]:
+    from fathom_tui.screens.health import HealthScreen
+
+    return HealthScreen()
+
+
+def _deploy() -> Screen[None]:
+    from fathom_tui.screens.deploy import DeployScreen
+
+    return DeployScreen()
+
+
 PLACES = (
     Place("engagements", "1", "Engagements", "Eng"),
     Place("runs", "2", "Runs", "Runs"),
-    Place("advise", "3", "Advise", "Advise"),
+    Place("advise", "3", "Advise", "Adv"),
     Place("hardware", "4", "Hardware", "HW"),
-    Place("models", "5", "Models", "Models"),
-    Place("errata", "6", "Errata", "Errata"),
+    Place("models", "5", "Models", "Mod"),
+    Place("errata", "6", "Errata", "Err"),
+    Place("health", "7", "Health", "Health"),
+    Place("deploy", "8", "Deploy", "Deploy"),
 )
 """The screens there are; a new one is a line here and one in MODES."""
 
@@ -96,6 +110,8 @@ class FathomApp(App[None]):
         "hardware": _hardware,
         "models": _models,
         "errata": _errata,
+        "health": _health,
+        "deploy": _deploy,
     }
     DEFAULT_MODE = "engagements"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -122,6 +138,8 @@ class FathomApp(App[None]):
         self.heartbeat: Mapping[str, Any] | None = None
         self.noted: set[str] = set()
         """Notes of the ledger that were shown."""
+        self.errands: dict[int, str] = {}
+        """What is done by commands of their own, which go on when the screens are left."""
         if open_run is not None:
             # Textual reads it from the instance when it starts.
             self.DEFAULT_MODE = "runs"  # type: ignore[misc]
@@ -172,8 +190,9 @@ class FathomApp(App[None]):
     async def action_quit(self) -> None:
         """Leave; says what goes on without the screens."""
         run = (self.heartbeat or {}).get("run")
-        said = f"{clean(run)} goes on in the background. Look again with: fathom" if run else None
-        self.exit(message=said)
+        goes_on = [*([str(run)] if run else []), *self.errands.values()]
+        said = [f"{clean(what)} goes on in the background." for what in goes_on]
+        self.exit(message=" ".join([*said, "Look again with: fathom"]) if said else None)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return Textual's own commands and everything that has a key."""

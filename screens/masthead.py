@@ -55,9 +55,9 @@ class Masthead(Widget):
         )
 
     def render(self) -> RenderResult:
-        """Draw the line: short titles before the agent gives way."""
-        titles, gap = self._fitting()
-        left = Content.assemble((_NAME, "bold $accent"), gap)
+        """Draw the line: short titles and the name give way before the agent does."""
+        name, titles, gap = self._fitting()
+        left = Content.assemble((name, "bold $accent"), gap)
         for place, title in zip(self._places, titles, strict=True):
             here = place.mode == self._here
             left += Content.assemble(
@@ -69,18 +69,20 @@ class Masthead(Widget):
         right = self._agent.truncate(max(0, room), ellipsis=True)
         return left + right.pad_left(max(0, room - right.cell_length))
 
-    def _fitting(self) -> tuple[list[str], str]:
-        """Return the titles that leave room for the agent, and what stands between them."""
-        titles = [place.title for place in self._places]
-        taken = len(_NAME + _GAP) + sum(len(f"1 {title}{_GAP}") for title in titles)
-        if taken + self._agent.cell_length <= self.size.width:
-            return titles, _GAP
-        return [place.short for place in self._places], _NARROW_GAP
+    def _fitting(self) -> tuple[str, list[str], str]:
+        """Return the name, the titles that leave room for the agent, and what stands between."""
+        full = [place.title for place in self._places]
+        short = [place.short for place in self._places]
+        for name, titles, gap in ((_NAME, full, _GAP), (_NAME, short, _NARROW_GAP)):
+            taken = len(name + gap) + sum(len(f"1 {title}{gap}") for title in titles)
+            if taken + self._agent.cell_length <= self.size.width:
+                return name, titles, gap
+        return "", short, _NARROW_GAP
 
     async def on_click(self, event: Click) -> None:
         """Show the mode that was clicked."""
-        titles, gap = self._fitting()
-        start = len(_NAME + gap)
+        name, titles, gap = self._fitting()
+        start = len(name + gap)
         for place, title in zip(self._places, titles, strict=True):
             end = start + len(place.key) + 1 + len(title)
             if start <= event.x < end:

@@ -195,8 +195,13 @@ class Shell(Screen[None], Generic[News]):
 
     def on_screen_resume(self) -> None:
         """Look as soon as the first frame is out."""
+        if self._shown:
+            return  # Textual tells it twice where the mode is new
         self._shown = True
-        self.call_after_refresh(self.set_timer, FIRST_LOOK_S, self.look)
+        if "store" in vars(self.fathom):  # the ledger is loaded already
+            self.call_after_refresh(self.look)
+        else:
+            self.call_after_refresh(self.set_timer, FIRST_LOOK_S, self.look)
 
     def on_screen_suspend(self) -> None:
         """Stand still while another screen is shown."""

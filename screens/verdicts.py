@@ -41,7 +41,7 @@ def lines(
     if others:
         found += [Content(""), Content.styled("in other stages", "$muted")]
     for gate in others:
-        found += _gate(gate, waivers, symbols, width)
+        found += gate_lines(gate, waivers, symbols, width)
     return found
 
 
@@ -60,13 +60,14 @@ def _of_stage(stage: StageView, waivers: Waivers, symbols: Symbols, width: int) 
         found += _fix(stage.fix, symbols, width) if stage.fix else []
     worst_first = sorted(stage.gates, key=lambda g: list(Outcome).index(g.outcome), reverse=True)
     for gate in worst_first:
-        found += _gate(gate, waivers, symbols, width)
+        found += gate_lines(gate, waivers, symbols, width)
     if not stage.gates and not stage.error:
         found.append(Content.styled("no verdict yet", "$muted"))
     return found
 
 
-def _gate(gate: Gate, waivers: Waivers, symbols: Symbols, width: int) -> list[Content]:
+def gate_lines(gate: Gate, waivers: Waivers, symbols: Symbols, width: int) -> list[Content]:
+    """Return one verdict, with who waived it and why, or the way out."""
     symbol, style = of_outcome(symbols, gate.outcome)
     passed = gate.outcome is Outcome.PASS
     text = Content.assemble(
