@@ -31,6 +31,8 @@ from fathom_tui.errors import (
 )
 from fathom_tui.events import Event
 from fathom_tui.runner.attempt import Attempt, Cancelled, Stopped
+from fathom_tui.runner.notify import Notify
+from fathom_tui.runner.rollout import Rollouts
 from fathom_tui.runs import RunView, StageView, apply
 from fathom_tui.stages import STAGE_NAMES, RunState, StageState
 from fathom_tui.store import Home, Journal, Store, utc_now
@@ -51,6 +53,8 @@ _TICK_S = 0.2
 _BEAT_S = 2.0
 _PATIENCE_S = 0.5
 """How long to ask for the agent's lock: whoever looks whether an agent lives holds it a moment."""
+_LONG_START_S = 60.0
+"""How long closing one run that an earlier agent left may take. Our policy."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Observer = Callable[[Event], None]
@@ -60,7 +64,12 @@ class Agent:
     """The one agent of a home."""
 
     def __init__(
-        self, home: Home, *, idle_s: float | None = IDLE_S, observer: Observer | None = None
+        self,
+        home: Home,
+        *,
+        idle_s: float | None = IDLE_S,
+        observer: Observer | None = None,
+        notify: Notify | None = None,
     ) -> None:
         """Prepare an agent; `serve` or `work_on` starts it.
 
@@ -68,10 +77,12 @@ class Agent:
             home: Where everything lives.
             idle_s: Seconds without work after which it ends; None means never.
             observer: Called with every event of a run, after it is in the journal.
+            notify: Told when the agent is ready, what it is at, and that its loop turns.
         """
         self._home = home.prepare()
         self._idle_s = idle_s
         self._observer = observer
+        self._notify = notify or Notify()
         self._queue: dict[str, Request] = {}
         """Runs that wait, in their order, each with the request that is still in the inbox."""
         self._only: str | None = None
@@ -114,6 +125,7 @@ class Agent:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._notify.stopping()
         if self._holds and self._is_here():
             self._home.agent_file.unlink(missing_ok=True)
         os.close(self._lock)
@@ -122,6 +134,8 @@ class Agent:
 
     def serve(self) -> None:
         """Work until idle, asked to end, or the home is gone."""
+        self._settle_releases()
+        self._notify.ready(self._at())
         idle_since = time.monotonic()
         with suppress(Stopped):
             while not self._stopping:
@@ -288,11 +302,26 @@ class Agent:
             last = last_event(path, path.stat().st_size)
             if path.parent.name in waiting or (last is not None and last.kind == "run_finished"):
                 continue
+            self._notify.extend(_LONG_START_S, f"closes {path.parent.name}")
             try:
                 self._close(path)
             except StoreError as error:
                 # Said again to whoever asks for that run; it must not keep the others waiting.
-                print(f"{utc_now()} {error}", file=sys.stderr, flush=True)
+                _log(str(error))
+
+    def _settle_releases(self) -> None:
+        """Finish what a power cut left between two versions, unless a waiting run will."""
+        waiting = {str(request.run).rpartition("-")[0] for request in requests(self._home)}
+        for note in sorted(self._home.data.glob("serving/*/release.json")):
+            slug = note.parent.name
+            if slug in waiting:
+                continue
+            self._notify.extend(_LONG_START_S, f"settles a release of {slug}")
+            try:
+                Rollouts(Store(self._home), slug, say=_log).settle_open()
+            except FathomError as error:
+                # It stays announced: the next deploy, rollback or agent tries again.
+                _log(f"The release of {slug} could not be settled: {error.message}")
 
     def _close(self, path: Path) -> None:
         with Journal(path) as journal:
@@ -431,7 +460,16 @@ class Agent:
             raise Stopped
         self._beat(force=moved)
 
+    def _at(self) -> str:
+        """Return what the agent is at, in a line."""
+        if self._current is None:
+            return "waits for work"
+        run, stage = self._current
+        waiting = f", {len(self._queue)} more waiting" if self._queue else ""
+        return f"{stage} of {run}{waiting}"
+
     def _beat(self, *, force: bool = False) -> None:
+        self._notify.alive(self._at())
         now = time.monotonic()
         if not force and now - self._beaten < _BEAT_S:
             return
@@ -472,3 +510,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return int(error.exit_code)
     return ExitCode.DONE
+
+
+def _log(text: str) -> None:
+    print(f"{utc_now()} {text}", file=sys.stderr, flush=True)
