@@ -27,7 +27,7 @@ from fathom_tui.memory import compute_bytes, kv_cache_bytes, weights_bytes
 from fathom_tui.recipe import EMBEDDED
 from fathom_tui.runner.base_model import prepare
 from fathom_tui.runner.embedded import embedded_gguf
-from fathom_tui.runner.quantize import quantize
+from fathom_tui.runner.quantized import quantize
 from fathom_tui.sources.model_files import read_model
 
 MIB = 2**20

@@ -6,6 +6,7 @@ Nothing heavy may be imported here: `fathom --help` answers within 80 ms.
 import argparse
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -46,6 +47,13 @@ VERBS = (
     Verb("cancel", "ask the agent to stop a run"),
     Verb("resume", "go on with a run at its first unfinished stage"),
     Verb("waive", "lift a refused gate, with a name and a reason"),
+    Verb("deploy", "serve the file a run accepted: create, prove by anchors, activate"),
+    Verb("rollback", "make the version before, or a named one, live again"),
+    Verb("versions", "list an engagement's versions beside what the server says; remove old ones"),
+    Verb("health", "ask the anchors of what is served: ok, warning, critical or unknown"),
+    Verb("feedback", "record what people say of a served model's answers"),
+    Verb("package", "write the delivery package of an engagement, or verify one"),
+    Verb("quantize", "measure the quantisation ladder: size, quality, speed"),
     Verb("serve", "start, look at or stop the local server of an engagement's model"),
     Verb("runner", "start, stop or look at the agent that works through the runs"),
     Verb("store", "check, rebuild or export the ledger"),
@@ -93,13 +101,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _dispatch(given)
         _flush()
     except FathomError as error:
-        code = _complain(error)
+        code = _failed(given, _complain(error))
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
     except Exception as error:
-        code = _unexpected(error, given)
+        code = _failed(given, _unexpected(error, given))
     return int(code)
+
+
+def _failed(given: list[str], code: int) -> int:
+    """Return the exit code of an error; for `health` it means that nothing is known.
+
+    A monitor reads 1 as warning and 2 as critical (monitoring-plugins guidelines: 3 also for
+    arguments that make no sense).
+    """
+    return ExitCode.COULD_NOT_CHECK if given[:1] == ["health"] and code != BROKEN_PIPE else code
 
 
 def _dispatch(given: list[str]) -> int:
@@ -112,10 +129,27 @@ def _dispatch(given: list[str]) -> int:
     if verb is not None and verb not in {known.name for known in VERBS}:
         raise _unknown(verb)
     command = cast(_Command, import_module(f"fathom_tui.commands.{verb}")) if verb else None
-    namespace = _parser(verb, command).parse_args(given)
+    namespace, unknown = _parser(verb, command).parse_known_args(_joined(given))
+    if unknown:
+        fix = f"fathom {verb} --help" if command else "fathom --help"
+        raise UsageError(f"Unrecognized arguments: {' '.join(unknown)[:80]}.", fix=fix)
     if command is None:
         raise UsageError("No command was given.", fix="fathom --help")
     return command.run(namespace)
+
+
+def _joined(given: list[str]) -> list[str]:
+    """Join an option to a value that begins with a minus, which argparse takes for an option."""
+    found: list[str] = []
+    for text in given:
+        if found and found[-1][:2] == "--" and "=" not in found[-1] and _NEGATIVE.match(text):
+            found[-1] = f"{found[-1]}={text}"
+        else:
+            found.append(text)
+    return found
+
+
+_NEGATIVE = re.compile(r"-[0-9.][0-9.,_eE]*[kKmMbBgG%]?$", re.ASCII)
 
 
 def _parser(verb: str | None = None, command: _Command | None = None) -> argparse.ArgumentParser:

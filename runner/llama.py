@@ -263,15 +263,41 @@ class Engine:
             UsageError: Prompt and answer do not fit into the context.
             EnvironmentProblem: The model's output is not a number.
         """
+        return float(self.leads(prompt, answer).min())
+
+    def leads(self, prompt: Sequence[int], answer: Sequence[int]) -> NDArray[np.float64]:
+        """Return the lead, in logits, of each of an answer's tokens over the best other one.
+
+        Args:
+            prompt: Token ids.
+            answer: Token ids after it; what comes before each token is the answer's own.
+
+        Raises:
+            UsageError: Prompt and answer do not fit into the context.
+            EnvironmentProblem: The model's output is not a number.
+        """
         self._require_room(len(prompt), len(answer))
         rows = np.atleast_2d(self._feed([*prompt, *answer[:-1]], last=len(answer)))
-        least = float("inf")
-        for row, token in zip(rows, answer, strict=True):
+        for row in rows:
             _best(row)  # says so where the output is not a number
-            least = min(least, _lead(row, token))
-            if least < 0:
-                return least
-        return least
+        return np.array([_lead(row, token) for row, token in zip(rows, answer, strict=True)])
+
+    def greedy(self, prompt: Sequence[int], *, max_tokens: int) -> list[int]:
+        """Return the greedy answer without constraint; the end token is the last where it ended.
+
+        Raises:
+            UsageError: Prompt and answer do not fit into the context.
+            EnvironmentProblem: The model's output is not a number.
+        """
+        self._require_room(len(prompt), max_tokens)
+        tokens: list[int] = []
+        while len(tokens) < max_tokens and not (tokens and self.is_end(tokens[-1])):
+            tokens.append(_best(self._feed([*prompt, *tokens])))
+        return tokens
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of an answer's tokens."""
+        return self._text(tokens)
 
     def _require_room(self, prompt: int, answer: int) -> None:
         if prompt + answer > self._n_ctx:

@@ -13,6 +13,7 @@ MARKET = Market(
     months=36,
     utilisation=1.0,
     operations_gbp=320,
+    operations_further=0.25,
     tuning_gbp=9_750,
     tuning_months=24,
     router_gbp=12,

@@ -103,7 +103,15 @@ class TestErrors:
         assert cli.main(["runs", "--jsn"]) == 2
         err = capsys.readouterr().err
         assert err.startswith("error: Unrecognized arguments: --jsn.")
-        assert "fix: fathom" in err
+        assert "fix: fathom runs --help" in err
+
+    def test_a_wrong_flag_of_no_command_points_to_the_help_of_all(self, capsys: Capture) -> None:
+        assert cli.main(["--jsn"]) == 2
+        assert "fix: fathom --help" in capsys.readouterr().err
+
+    def test_a_name_without_letters_is_told_the_flag(self, capsys: Capture) -> None:
+        assert cli.main(["engagement", "create", "🚀", "--advice-only"]) == 2
+        assert "--slug acme-triage" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("error", "code"),
@@ -283,13 +291,15 @@ class TestEngagement:
         assert cli.main(["engagement", "list", "--json"]) == 0
         (row,) = _json(capsys)
         assert set(row) == {
-            *("slug", "name", "created_at", "config", "runs", "last_run", "last_state")
+            *("slug", "name", "created_at", "config", "runs", "last_run", "last_state"),
+            "retention_until",
         }
         assert (row["runs"], row["last_run"], row["last_state"]) == (1, refused_run, "refused")
 
         assert cli.main(["engagement", "show", "acme-triage", "--json"]) == 0
         assert set(_json(capsys)) == set(row) | {
-            *("run_list", "facts", "decisions", "waivers", "deployments", "test_openings")
+            *("run_list", "facts", "decisions", "waivers", "deployments", "test_openings"),
+            "purges",
         }
 
     def test_list_says_what_to_do_when_there_is_none(self, capsys: Capture) -> None:

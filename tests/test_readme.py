@@ -1,10 +1,12 @@
 """The README cannot drift: the quick commands it shows are run, and each must work."""
 
+import argparse
 import os
 import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SLOW = ("make", "pip", "git", "fathom demo", "fathom run ", "fathom resume", "FATHOM_TORCH=")
 """What these do is tested elsewhere, and takes minutes."""
+_SERVED = ("fathom deploy", "fathom rollback", "fathom package", "fathom health", "fathom runner")
+"""These need a model that is served; what they do is tested where there is one."""
 
 
 def commands() -> list[str]:
@@ -31,7 +35,7 @@ def test_readme_shows_the_two_first_commands() -> None:
     assert "make demo" in shown and "make test" in shown
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith(_SLOW)])
+@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith(_SLOW + _SERVED)])
 def test_quick_commands_work_as_shown(command: str, tmp_path: Path) -> None:
     program, *arguments = shlex.split(command, comments=True)
 
@@ -47,6 +51,15 @@ def test_quick_commands_work_as_shown(command: str, tmp_path: Path) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr.count("error:")) == (0, 0), ended.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(_SERVED)])
+def test_commands_about_a_served_model_are_understood(command: str) -> None:
+    _, verb, *arguments = shlex.split(command, comments=True)
+    parser = argparse.ArgumentParser()
+    import_module(f"fathom_tui.commands.{verb}").add_arguments(parser)
+
+    assert parser.parse_args(arguments)
 
 
 def test_figures_are_those_of_the_results() -> None:

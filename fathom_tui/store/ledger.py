@@ -13,10 +13,12 @@ from fathom_tui.store.paths import Home, check_slug, slugify
 from fathom_tui.store.private import DIRECTORY_MODE, sync_directory
 from fathom_tui.store.projections import folded
 from fathom_tui.store.replay import Source, sources
-from fathom_tui.store.rows import EngagementRow, Finding, RunRow
+from fathom_tui.store.rows import EngagementRow, Finding, RunRow, Watching
 from fathom_tui.store.turnstile import TIMEOUT_S, Turnstile
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from fathom_tui.runs import RunView
 
 Answer = TypeVar("Answer")
@@ -28,6 +30,9 @@ REQUIRED = {
     "deployment": ("id", "run", "target", "version", "state"),
     "check": ("deployment", "passed", "total"),
     "test_opened": ("run", "split_sha256"),
+    "feedback": ("deployment", "verdict", "by"),
+    "alert": ("deployment", "state", "before", "reasons"),
+    "purge": ("by", "files", "bytes", "certificate"),
 }
 """What an engagement's event cannot do without, by kind."""
 _NEVER_BLANK = ("by", "reason", "why", "gate", "key")
@@ -173,6 +178,11 @@ class Store:
         """Return what is known of an engagement: the latest value of each key."""
         return list({row["key"]: row for row in self._events("facts", slug)}.values())
 
+    def fact(self, key: str) -> dict[str, Any]:
+        """Return the latest value of one fact by engagement, of those that have it."""
+        rows = self._events("facts", None)
+        return {row["engagement"]: row["value"] for row in rows if row["key"] == key}
+
     def decisions(self, slug: str) -> list[dict[str, Any]]:
         """Return the decisions, oldest first."""
         return self._events("decisions", slug)
@@ -184,13 +194,51 @@ class Store:
 
     def deployments(self, slug: str | None = None) -> list[dict[str, Any]]:
         """Return each deployment as it was last recorded, the oldest first."""
-        rows = self._events("deployments", slug)
-        latest = {(row["engagement"], row["id"]): row for row in rows}
-        return sorted(latest.values(), key=_when)
+        return _latest(self._events("deployments", slug))
 
     def checks(self, slug: str | None = None) -> list[dict[str, Any]]:
         """Return the anchor checks, oldest first."""
         return sorted(self._events("checks", slug), key=_when)
+
+    def recent_checks(self, limit: int, slug: str | None = None) -> list[dict[str, Any]]:
+        """Return the last `limit` anchor checks of each engagement, in the order they were made.
+
+        The newest one of an engagement is whole; the others have seq, at, deployment, passed,
+        total, state and latency_s. The order is the journal's: a clock that was set back does
+        not change it.
+        """
+        if slug is not None:
+            self._known(slug)
+        return self._ask(
+            ("recent_checks", limit, slug),
+            lambda session: queries.recent_checks(session.connection, limit, slug),
+            needs=f"engagements/{slug}" if slug is not None else None,
+        )
+
+    def watched(self, limit: int) -> Watching:
+        """Return what there is to know of every deployment, as of one moment.
+
+        Asked at once it takes a third of the time: the tables are brought up to date once.
+
+        Args:
+            limit: Checks of each engagement, as `recent_checks` has them.
+        """
+        (answer,) = self._ask(
+            ("watched", limit), lambda session: [_watching(session.connection, limit)]
+        )
+        return answer
+
+    def feedback(self, slug: str | None = None) -> list[dict[str, Any]]:
+        """Return what people said of the answers, oldest first."""
+        return sorted(self._events("feedback", slug), key=_when)
+
+    def alerts(self, slug: str | None = None) -> list[dict[str, Any]]:
+        """Return the alerts and recoveries, oldest first."""
+        return sorted(self._events("alerts", slug), key=_when)
+
+    def purges(self, slug: str | None = None) -> list[dict[str, Any]]:
+        """Return the deletions of training data, oldest first."""
+        return sorted(self._events("purges", slug), key=_when)
 
     def test_openings(self, slug: str) -> int:
         """Return how often the engagement's test split was read."""
@@ -313,15 +361,33 @@ def _check_event(kind: str, data: Mapping[str, Any]) -> None:
 
 def _not_found(what: str, name: str, names: Sequence[str]) -> NotFound:
     import difflib
+    import shlex
 
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.7)
     if close:
         fix = f"Did you mean {' or '.join(close)}?"
+    elif what == "engagement":
+        there = f", or name one of: {', '.join(sorted(names)[:10])}" if names else ""
+        fix = f"Make it: fathom engagement create {shlex.quote(name)} --advice-only{there}"
     elif names:
         fix = f"There is: {', '.join(sorted(names)[:10])}."
     else:
         fix = f"There is no {what} yet."
     return NotFound(f"There is no {what} {name!r}.", fix=fix)
+
+
+def _watching(connection: "DuckDBPyConnection", limit: int) -> Watching:
+    return Watching(
+        slugs=[row.slug for row in queries.engagements(connection)],
+        deployments=_latest(queries.events(connection, "deployments", None)),
+        checks=queries.recent_checks(connection, limit, None),
+        alerts=sorted(queries.events(connection, "alerts", None), key=_when),
+    )
+
+
+def _latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    latest = {(row["engagement"], row["id"]): row for row in rows}
+    return sorted(latest.values(), key=_when)
 
 
 def _when(row: Mapping[str, Any]) -> str:

@@ -98,6 +98,24 @@ MIGRATIONS = (
         ALTER TABLE applied ADD COLUMN last VARCHAR;
         """,
     ),
+    Migration(
+        version=3,
+        name="003_feedback_alerts_purges",
+        sql="""
+        CREATE TABLE feedback (
+            engagement VARCHAR, seq BIGINT, "at" VARCHAR,
+            deployment VARCHAR, verdict VARCHAR, "by" VARCHAR, note VARCHAR, data JSON
+        );
+        CREATE TABLE alerts (
+            engagement VARCHAR, seq BIGINT, "at" VARCHAR,
+            deployment VARCHAR, state VARCHAR, "before" VARCHAR, reasons JSON, data JSON
+        );
+        CREATE TABLE purges (
+            engagement VARCHAR, seq BIGINT, "at" VARCHAR,
+            "by" VARCHAR, files BIGINT, bytes BIGINT, certificate VARCHAR, data JSON
+        );
+        """,
+    ),
 )
 
 LATEST = MIGRATIONS[-1].version

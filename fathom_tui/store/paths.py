@@ -66,7 +66,7 @@ def slugify(name: str) -> str:
         return slug
     raise UsageError(
         f"No short name can be made from {name[:80]!r}: it has no letter a-z and no digit.",
-        fix="Give a short name as well, for example acme-triage.",
+        fix="Give a short name as well: --slug acme-triage",
     )
 
 

@@ -20,6 +20,7 @@ from fathom_tui.stages import RunState
 from fathom_tui.store.ledger import Store
 from fathom_tui.store.paths import Home, check_run_id
 from fathom_tui.store.private import open_private, sync_directory
+from fathom_tui.store.purged import refuse_purged, refuse_without_data
 
 START, CANCEL, RESUME, STOP = "start", "cancel", "resume", "stop"
 _NEEDS = {START: ("engagement", "plan", "created_by"), CANCEL: (), RESUME: (), STOP: ()}
@@ -57,11 +58,12 @@ def start_run(
 
     Raises:
         NotFound: There is no such engagement.
-        UsageError: A setting is unknown or out of range.
+        UsageError: A setting is unknown or out of range, or the data was purged.
     """
     store = Store(home)
     plan = {**store.engagement(slug).config, **(changes or {})}
-    Plan.from_json(plan)  # says now what would fail later
+    # Says now what would fail later.
+    refuse_without_data(store, slug, Plan.from_json(plan).dataset)
     run_id = store.reserve_run(slug)
     data = {"engagement": slug, "plan": plan, "created_by": created_by}
     _drop(home, START, run_id, data)
@@ -90,9 +92,10 @@ def resume(home: Home, run_id: str) -> None:
     A run that was asked for before and waits for an agent needs no second request, only an agent.
 
     Raises:
-        UsageError: The run is done or under way.
+        UsageError: The run is done or under way, or its data was purged.
     """
     state = live_state(home, run_id)
+    refuse_purged(Store(home), run_id, "there is nothing to go on with")
     if state is RunState.QUEUED and agent_alive(home) is None:
         return
     if state in (RunState.DONE, RunState.RUNNING, RunState.QUEUED):

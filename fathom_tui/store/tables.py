@@ -39,6 +39,18 @@ COLUMNS: dict[str, dict[str, str]] = {
     "test_openings": {
         **_EVENT, "run": "VARCHAR", "split_sha256": "VARCHAR", "data": "JSON",
     },
+    "feedback": {
+        **_EVENT, "deployment": "VARCHAR", "verdict": "VARCHAR", "by": "VARCHAR",
+        "note": "VARCHAR", "data": "JSON",
+    },
+    "alerts": {
+        **_EVENT, "deployment": "VARCHAR", "state": "VARCHAR", "before": "VARCHAR",
+        "reasons": "JSON", "data": "JSON",
+    },
+    "purges": {
+        **_EVENT, "by": "VARCHAR", "files": "BIGINT", "bytes": "BIGINT",
+        "certificate": "VARCHAR", "data": "JSON",
+    },
     "runs": {
         "id": "VARCHAR", "engagement": "VARCHAR", "state": "VARCHAR", "created_at": "VARCHAR",
         "finished_at": "VARCHAR", "attempts": "BIGINT", "config": "JSON", "result": "JSON",
@@ -81,6 +93,9 @@ TABLE_OF_KIND = {
     "deployment": "deployments",
     "check": "checks",
     "test_opened": "test_openings",
+    "feedback": "feedback",
+    "alert": "alerts",
+    "purge": "purges",
 }
 ENGAGEMENT_TABLES = {
     table: "slug" if table == "engagements" else "engagement" for table in TABLE_OF_KIND.values()

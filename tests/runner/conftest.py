@@ -8,8 +8,9 @@ import pytest
 from fathom_tui.recipe import EMBEDDED
 from fathom_tui.runner.base_model import BaseModel, prepare
 from fathom_tui.runner.llama import Engine
-from fathom_tui.runner.quantize import quantize
+from fathom_tui.runner.quantized import quantize
 from fathom_tui.store import Home
+from tests.runner.tiny import write_tiny
 from tests.runner.toy import put_in_cache, write_model, write_toy
 from tests.runner.watching import end_agent
 
@@ -47,6 +48,12 @@ def q4(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("q4") / "model.q4_k_m.gguf"
     quantize(base.gguf, path, "Q4_K_M")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a GGUF of random weights in f16 with the embedded model's vocabulary."""
+    return write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.f16.gguf", base.gguf)
 
 
 @pytest.fixture(scope="session")
