@@ -16,6 +16,9 @@ from fathom_tui.runner.chat import Prompt
 
 RENDERED, ANSWERED = 16, 8
 """Validation cases that are rendered and tokenised, and those of them that are answered too."""
+_DRAFTS = 3
+"""Times a draft is tried before an answer is decoded token by token: a JSON answer of 30 tokens
+takes two passes (measured on the demo), a third of the time of 30 steps."""
 
 
 def reference(
@@ -99,20 +102,34 @@ def greedy(
     """
     import torch
 
-    draft = list(draft[:limit])
+    tokens: list[int] = []
     with torch.inference_mode():
-        given = torch.tensor([[*prompt, *draft]], device=model.device)
-        rows = model(input_ids=given).logits[0, len(prompt) - 1 :]
-        tokens = _agreed(draft, rows.argmax(-1).tolist(), ends)[:limit]
-        cache, given = None, [*prompt, *tokens]
-        while len(tokens) < limit and tokens[-1] not in ends:
-            out = model(
-                input_ids=torch.tensor([given], device=model.device),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache, given = out.past_key_values, [int(out.logits[0, -1].argmax())]
-            tokens += given
+        for _ in range(_DRAFTS):
+            # Answers are mostly fixed form: past a wrong word the draft is often right again.
+            rest = list(draft[len(tokens) : limit - 1])
+            given = torch.tensor([[*prompt, *tokens, *rest]], device=model.device)
+            rows = model(input_ids=given).logits[0, len(prompt) + len(tokens) - 1 :]
+            tokens += _agreed(rest, rows.argmax(-1).tolist(), ends)
+            if len(tokens) >= limit or tokens[-1] in ends:
+                return tokens[:limit]
+        return _go_on(model, list(prompt), tokens, ends=ends, limit=limit)
+
+
+def _go_on(
+    model: Any, prompt: list[int], tokens: list[int], *, ends: Sequence[int], limit: int
+) -> list[int]:
+    """Return an answer that was begun, decoded to its end one token after another."""
+    import torch
+
+    cache, given = None, [*prompt, *tokens]
+    while len(tokens) < limit and tokens[-1] not in ends:
+        out = model(
+            input_ids=torch.tensor([given], device=model.device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache, given = out.past_key_values, [int(out.logits[0, -1].argmax())]
+        tokens = [*tokens, *given]
     return tokens
 
 
