@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Protocol
 
-from fathom_tui.deployment import went_live
+from fathom_tui.deployment import deployment_id, went_live
 from fathom_tui.errors import (
     EnvironmentProblem,
     ExitCode,
@@ -20,9 +20,10 @@ from fathom_tui.errors import (
 from fathom_tui.figures import Figure, Kind
 from fathom_tui.gates import Gate
 from fathom_tui.recipe import Plan
+from fathom_tui.runner.alarm import taken_back
 from fathom_tui.runner.estimates import expected_seconds
 from fathom_tui.runner.pipeline import input_hash, lifted, may_keep, sources
-from fathom_tui.runner.records import Recorded, checked, deployed
+from fathom_tui.runner.records import Recorded, checked, deployed, withdrawal
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.supervise import Child, Ended
 from fathom_tui.runs import RunView, StageView
@@ -160,6 +161,8 @@ class Attempt:
         self._measure(stage.name, f"{stage.name}.seconds", seconds, "s")
         self._finished(stage, state, seconds, wanted, result)
         self._record(self._to_record(stage.name, result, seconds))
+        if result.get("rolled_back"):
+            self._alarm(stage.name, result)
 
     def _finished(
         self,
@@ -311,6 +314,14 @@ class Attempt:
         sha256 = self._results["data"]["sha256"]["test"]
         data = {"run": self._view.id, "split_sha256": sha256}
         self._store.record(self._view.engagement, "test_opened", data)
+
+    def _alarm(self, stage: str, result: Mapping[str, Any]) -> None:
+        """Tell people that the version was taken back."""
+        name = deployment_id(self._view.engagement, str(self._results["deploy"]["version"]))
+        counts = {"passed": int(result["passed"]), "total": int(result["total"])}
+        slug, reason = self._view.engagement, withdrawal(result)
+        for text in taken_back(self._store, slug, name, reason, **counts):
+            self._tell("note", {"stage": stage, "text": text})
 
     def _record(self, events: Recorded) -> None:
         for kind, data in events:

@@ -234,7 +234,7 @@ def _tell(home: Home, known: Watched, seen: Checked, given: Hooks) -> Checked:
     from fathom_tui.store.ledger import Store
 
     store = Store(home)
-    hooks, faults = _hooks(known, given).usable()
+    hooks, faults = hooks_of(known, given).usable()
     for fault in faults:
         seen = seen.with_reason(HealthState.WARNING, f"An alert cannot be sent: {fault}")
     try:
@@ -257,7 +257,7 @@ def _tell(home: Home, known: Watched, seen: Checked, given: Hooks) -> Checked:
     return replace(seen, notes=(*seen.notes, *notes))
 
 
-def _hooks(known: Watched, given: Hooks) -> Hooks:
+def hooks_of(known: Watched, given: Hooks) -> Hooks:
     """Return the hooks given, else those that the engagement keeps."""
     kept = {name: known.facts.get(f"alert_{name}") for name in ("command", "webhook")}
     return Hooks(

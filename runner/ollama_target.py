@@ -4,15 +4,14 @@ Which version is live is what the server says: the one whose manifest is that of
 alias moves by copying a version onto it and in no other way, so rollback is activating an old one.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from fathom_tui.errors import EnvironmentProblem, FathomError, NotFound, UsageError
+from fathom_tui.runner.folder import held
 from fathom_tui.runner.modelfile import SEED
 from fathom_tui.runner.ollama_answers import FLOORS, can, dotted
 from fathom_tui.runner.ollama_api import OllamaApi, Progress
@@ -280,17 +279,9 @@ class OllamaTarget:
             fix="Versions: " + (", ".join(shelf.versions) or "none"),
         )
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Hold the folder's lock, so that two deploys never give one number twice; makes it."""
-        self._root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._root.mkdir(exist_ok=True, mode=0o700)
-        descriptor = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return held(self._root)
 
 
 @contextmanager

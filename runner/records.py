@@ -47,18 +47,20 @@ def checked(
     """
     name = deployment_id(slug, str(deploy["version"]))
     said = result.get("rolled_back")
-    reasons = [f"{result['passed']} of {result['total']} anchors pass. {said}"] if said else []
     events: Recorded = []
     if said:
         previous = deploy.get("previous")
         back = deployment_id(slug, str(previous)) if previous else None
-        events += [("deployment", event) for event in returned(rows, name, back, reasons[0])]
-        alert = {"deployment": name, "state": "critical", "before": "unknown", "reasons": reasons}
-        events.append(("alert", {**alert, "delivered": []}))
+        events += [("deployment", e) for e in returned(rows, name, back, withdrawal(result))]
     failures = [failure["id"] for failure in result["failures"]]
     counts = {"passed": result["passed"], "total": result["total"], "failures": failures}
     check = {**result.get("check", {}), **counts}
     return [*events, ("check", {**check, "deployment": name, "run": run, "seconds": seconds})]
+
+
+def withdrawal(result: Mapping[str, Any]) -> str:
+    """Return why a version was taken back, from the result of the stage `anchors`."""
+    return f"{result['passed']} of {result['total']} anchors pass. {result['rolled_back']}"
 
 
 def check_event(

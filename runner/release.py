@@ -5,13 +5,11 @@ and the file goes when its outcome is known. After a power cut whoever comes nex
 settles the matter: the new version answers its anchors, or the previous one returns.
 """
 
-import fcntl
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from fathom_tui.anchors import Anchor, AnchorSet, read_anchor_set
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import EnvironmentProblem, FathomError
 from fathom_tui.proportions import wilson
+from fathom_tui.runner.folder import held
 from fathom_tui.runner.targets import Target
 from fathom_tui.serving import Answer
 
@@ -90,20 +89,15 @@ def alone(root: Path) -> Iterator[None]:
     Raises:
         EnvironmentProblem: Another release is under way.
     """
-    root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    root.mkdir(exist_ok=True, mode=0o700)
-    descriptor = os.open(root / "release.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(held(root, name="release.lock", wait=False))
         except BlockingIOError:
             raise EnvironmentProblem(
                 f"Another release of {root.name} is under way.",
                 fix="Wait until it ends, then try again.",
             ) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def pending(root: Path) -> Pending | None:

@@ -16,6 +16,7 @@ from fathom_tui.deployment import (
 )
 from fathom_tui.errors import CouldNotCheck, GateRefused, NotFound, UsageError
 from fathom_tui.gates import blocking
+from fathom_tui.runner.alarm import taken_back
 from fathom_tui.runner.deploy import anchor_set, serving_spec
 from fathom_tui.runner.made import make
 from fathom_tui.runner.records import Recorded, check_event, deployed
@@ -249,8 +250,9 @@ class Rollouts:
         before = deployment_id(self._slug, previous) if previous else None
         rows = [*self.rows(), row]
         self._record_all([("deployment", e) for e in returned(rows, row["id"], before, reason)])
-        alert = {"deployment": row["id"], "state": "critical", "before": "unknown"}
-        self._record("alert", {**alert, "reasons": [reason], "delivered": []})
+        counts = {"passed": asked.passed, "total": asked.total}
+        for note in taken_back(self._store, self._slug, row["id"], reason, **counts):
+            self._say(note)
         raise GateRefused(
             f"{version} was taken back: {reason}",
             fix="Compare the served prompt with the trained one: template, system text, stop "

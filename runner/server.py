@@ -4,7 +4,6 @@ llama-cpp-python's OpenAI-compatible server has no reload: activation moves the 
 it. It listens on 127.0.0.1 and calls the model by its alias, never by its path.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
 from fathom_tui.runner import handover
+from fathom_tui.runner.folder import held
 
 HOST = "127.0.0.1"
 _READY_S = 120.0
@@ -249,17 +249,9 @@ class LlamaServer:
             "--interrupt_requests", "False",
         ]  # fmt: skip
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Hold the folder's lock, so that two processes never start two servers; makes it."""
-        self._root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._root.mkdir(exist_ok=True, mode=0o700)
-        descriptor = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return held(self._root)
 
     def _write(self, path: Path, data: Mapping[str, Any]) -> None:
         write_private(path, json.dumps(data).encode())
