@@ -21,8 +21,9 @@ from fathom_tui.screens.words import clean, clock
 if TYPE_CHECKING:
     from fathom_tui.watching import Watched
 
-SPARK, WIDE_SPARK = 12, 24
-"""Checks in the line of a row; the second on a screen of `WIDE` cells and more."""
+SPARK, WIDE_SPARK, LONG_SPARK_FROM = 12, 24, 132
+"""Checks in the line of a row; the second on a screen of so many cells and more: before that the
+names need the place."""
 WIDE = 110
 _STATES = ("critical", "warning", "unknown", "ok", "")
 _SAID = {"": "not serving"}
@@ -35,15 +36,20 @@ def columns(width: int) -> tuple[Column, ...]:
     return (
         Column(title="state", width=11),
         Column(title="engagement", cut="middle"),
-        Column(title="served by", width=9, from_width=WIDE - 2),
+        Column(title="served by", width=9, from_width=92),
         Column(title="ver", width=4, from_width=46),
         Column(title="anchors", width=8),
-        Column(title="last checks", width=WIDE_SPARK if width >= WIDE else SPARK, from_width=62),
+        Column(title="last checks", width=spark_width(width), from_width=62),
         Column(title="checked", width=9, align="right", from_width=40),
         Column(title="latency", width=7, align="right", from_width=70),
         Column(title="drift", width=5, from_width=74),
-        Column(title="last alert", width=16, from_width=WIDE - 2),
+        Column(title="last alert", width=16, from_width=112),
     )
+
+
+def spark_width(width: int) -> int:
+    """Return how many checks a row shows on a screen of so many cells."""
+    return WIDE_SPARK if width >= LONG_SPARK_FROM else SPARK
 
 
 def row(
@@ -72,7 +78,7 @@ def row(
         Content.styled(clean(served or ""), "$muted"),
         Content(clean(watched.version)),
         _anchors(watched, symbols),
-        spark(watched.history, WIDE_SPARK if width >= WIDE else SPARK, symbols),
+        spark(watched.history, spark_width(width), symbols),
         _age(watched, running_s),
         Content(latency(watched.check.latency_s if watched.check else None)),
         _drift(watched, symbols),
