@@ -21,6 +21,12 @@ THRESHOLD = 0.90
 of twenty missing is the most that chance is allowed."""
 
 
+_MOST_TOKENS = 2**31 - 1
+"""llama.cpp counts tokens in 32 bits with a sign (include/llama.h, llama_token)."""
+_LONGEST_S = 86_400.0
+"""Seconds: no answer takes a day."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
     """One prompt with the answer it must get."""
@@ -92,22 +98,45 @@ class AnchorSet:
         if data["format"] != FORMAT:
             raise ValueError(f"layout {data['format']!r}; this program knows {FORMAT}")
         seconds = data.get("seconds")
-        return cls(
-            engagement=str(data["engagement"]),
-            version=str(data["version"]),
-            sha256=str(data["sha256"]),
-            run=str(data["run"]),
-            system=str(data["system"]),
-            contract=Contract.from_json(data["contract"]),
-            max_new_tokens=int(data["max_new_tokens"]),
-            n_ctx=int(data["n_ctx"]),
-            threshold=float(data["threshold"]),
-            seconds=None if seconds is None else float(seconds),
-            anchors=tuple(
-                Anchor(id=str(a["id"]), input=str(a["input"]), expected=str(a["expected"]))
-                for a in data["anchors"]
-            ),
+        anchors = tuple(
+            Anchor(id=_text(a["id"]), input=_text(a["input"]), expected=_text(a["expected"]))
+            for a in data["anchors"]
         )
+        if len({anchor.id for anchor in anchors}) < len(anchors):
+            raise ValueError("two anchors have the same id")
+        return cls(
+            engagement=_text(data["engagement"]),
+            version=_text(data["version"]),
+            sha256=_text(data["sha256"]),
+            run=_text(data["run"]),
+            system=_text(data["system"]),
+            contract=Contract.from_json(data["contract"]),
+            max_new_tokens=_count("max_new_tokens", data["max_new_tokens"]),
+            n_ctx=_count("n_ctx", data["n_ctx"]),
+            threshold=_within("threshold", data["threshold"], 1.0),
+            seconds=None if seconds is None else _within("seconds", seconds, _LONGEST_S),
+            anchors=anchors,
+        )
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    text.encode()  # half a character could be neither sent nor printed
+    return text
+
+
+def _count(name: str, value: object) -> int:
+    number = int(str(value))
+    if not 1 <= number <= _MOST_TOKENS:
+        raise ValueError(f"{name} is {str(value)[:40]}, not from 1 to {_MOST_TOKENS}")
+    return number
+
+
+def _within(name: str, value: object, most: float) -> float:
+    number = float(str(value))
+    if not 0 <= number <= most:  # nor NaN
+        raise ValueError(f"{name} is {number}, not from 0 to {most:g}")
+    return number
 
 
 def read_anchor_set(path: Path) -> AnchorSet:

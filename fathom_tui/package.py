@@ -5,6 +5,7 @@ they are. Equal runs give equal packages: no date in them is the date of packing
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from fathom_tui.recipe import EMBEDDED, Plan
 from fathom_tui.runs import RunView
 from fathom_tui.serving import ServingSpec
 from fathom_tui.stages import STAGE_NAMES
+from fathom_tui.stats import wilson
 
 FORMAT = "fathom-package 1"
 """Kind and version of the layout; the first line of the manifest says it."""
@@ -75,6 +77,12 @@ class Delivery:
     """Anchor checks of these deployments, oldest first."""
     purges: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    alerts: tuple[Mapping[str, Any], ...] = ()
+    """Of this engagement, oldest first."""
+    adapter_sha256: str = ""
+    """Content of the adapter's weights, in hex; empty where the run kept none."""
+    free_right: int | None = None
+    """Cases that the file answers rightly without a grammar; None where that was not kept."""
     test_openings: int = 0
     private: tuple[str, ...] = ()
     """Directories of this machine, which no delivered text may name."""
@@ -233,6 +241,29 @@ def answer_lines(delivery: Delivery) -> str:
         }
         for case in delivery.cases
     )
+
+
+def at_delivery(delivery: Delivery) -> dict[str, Any] | None:
+    """Return how many evaluation cases the file got right, for a check at the receiving end.
+
+    Returns:
+        None without cases, else {"right", "total", "low", "high": shares of the 95 % Wilson
+        interval, "least": the smallest count inside it, "free": whether no grammar was used}.
+    """
+    total = len(delivery.cases)
+    if not total:
+        return None
+    free = delivery.free_right
+    right = sum(case.right() for case in delivery.cases) if free is None else free
+    found = wilson(right, total)
+    return {
+        "right": right,
+        "total": total,
+        "low": found.low,
+        "high": found.high,
+        "least": math.ceil(found.low * total - 1e-9),
+        "free": free is not None,
+    }
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:

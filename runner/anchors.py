@@ -70,9 +70,11 @@ def _judge(
     text = asked.describe("when served")
     if not asked.misses:
         confirm(job.serving, anchors, asked)
+        concluded(job.serving)
         report.gate(passed("anchors.served", text))
         return None
-    said = roll_back(target, job.serving, job.results["deploy"].get("previous"))
+    said = roll_back(target, job.results["deploy"].get("previous"))
+    concluded(job.serving)
     report.gate(
         refused(
             "anchors.served",

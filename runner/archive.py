@@ -10,10 +10,10 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from fathom_tui.errors import EnvironmentProblem, UsageError
@@ -32,6 +32,10 @@ _MOST_WINDOW = 1 << 27
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _LONGEST_NAME = 1024
 """Bytes of a member's name: longer ones than 100 stand in a header of their own."""
+_LONGEST_PART = 255
+"""Bytes between two slashes that file systems take (NAME_MAX of Linux, limits.h)."""
+_LARGEST = 2**63 - 1
+"""Bytes of the largest file that there can be (off_t)."""
 
 
 def write(archive: Path, directory: Path, names: Sequence[str], *, at: str) -> None:
@@ -204,6 +208,8 @@ class _Reader:
     def _safe(self, name: str) -> str:
         if not is_inside(name) or name.split("/")[0] in IGNORED:
             raise self._refused(f"{name!r} leads out of the package")
+        if any(len(part.encode("utf-8", "replace")) > _LONGEST_PART for part in name.split("/")):
+            raise self._refused(f"the name {name[:80]!r}… is too long")
         return name
 
     def _check(self, member: _Member, missing: Mapping[str, int]) -> None:
@@ -224,10 +230,13 @@ class _Reader:
             if data["format"] != FORMAT:
                 raise ValueError(f"its format is {data['format']!r}")
             sizes = {self._safe(str(row["path"])): int(row["bytes"]) for row in data["files"]}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise self._refused(f"its manifest cannot be understood ({error!r})") from error
-        if any(size < 0 for size in sizes.values()) or MANIFEST in sizes:
+        if any(not 0 <= size <= _LARGEST for size in sizes.values()) or MANIFEST in sizes:
             raise self._refused("its manifest states what cannot be")
+        clash = _clash({*sizes, MANIFEST, CHECKSUMS})
+        if clash:
+            raise self._refused(f"{clash!r} is a file and a directory at once")
         return {**sizes, CHECKSUMS: 0}
 
     def _require_room(self, need: int) -> None:
@@ -271,6 +280,12 @@ class _Reader:
 
     def _refused(self, why: str) -> UsageError:
         return _no_package(self._archive, why)
+
+
+def _clash(names: Collection[str]) -> str:
+    """Return a name that others need as a directory; "" where there is none."""
+    parents = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    return next(iter(sorted(parents.intersection(names))), "")
 
 
 def _no_package(archive: Path, why: str) -> UsageError:

@@ -24,6 +24,7 @@ from fathom_tui.runner.alarm import taken_back
 from fathom_tui.runner.estimates import expected_seconds
 from fathom_tui.runner.pipeline import input_hash, lifted, may_keep, sources
 from fathom_tui.runner.records import Recorded, checked, deployed, withdrawal
+from fathom_tui.runner.rollout import Rollouts
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.supervise import Child, Ended
 from fathom_tui.runs import RunView, StageView
@@ -151,6 +152,8 @@ class Attempt:
         try:
             if stage.name == "evaluate":
                 self._note_test_opening()
+            if stage.name == "deploy":
+                self._settle()
             result = self._ask(stage)
         except BaseException as error:
             self._unfinished(stage, error, time.monotonic() - begun, wanted)
@@ -163,6 +166,8 @@ class Attempt:
         self._record(self._to_record(stage.name, result, seconds))
         if result.get("rolled_back"):
             self._alarm(stage.name, result)
+        elif stage.name == "anchors":
+            self._rollouts("anchors").retire_others(self._plan.target)
 
     def _finished(
         self,
@@ -314,6 +319,16 @@ class Attempt:
         sha256 = self._results["data"]["sha256"]["test"]
         data = {"run": self._view.id, "split_sha256": sha256}
         self._store.record(self._view.engagement, "test_opened", data)
+
+    def _settle(self) -> None:
+        """Finish what a release by hand left open before this run goes live."""
+        self._rollouts("deploy").settle_open()
+
+    def _rollouts(self, stage: str) -> Rollouts:
+        def say(text: str) -> None:
+            self._tell("note", {"stage": stage, "text": text})
+
+        return Rollouts(self._store, self._view.engagement, say=say)
 
     def _alarm(self, stage: str, result: Mapping[str, Any]) -> None:
         """Tell people that the version was taken back."""

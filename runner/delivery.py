@@ -9,9 +9,17 @@ from fathom_tui.anchors import AnchorSet, read_anchor_set
 from fathom_tui.deployment import live
 from fathom_tui.errors import EnvironmentProblem, GateRefused, NotFound, UsageError
 from fathom_tui.licences import Licence, licence_of
-from fathom_tui.package import Delivery, is_scored, not_accepted, read_scored, run_number
+from fathom_tui.package import (
+    Delivery,
+    ScoredCase,
+    is_scored,
+    not_accepted,
+    read_scored,
+    run_number,
+)
 from fathom_tui.recipe import Plan
 from fathom_tui.runner.deploy import anchor_set, serving_spec
+from fathom_tui.runner.package_verify import hash_of
 from fathom_tui.runner.stage import Job
 from fathom_tui.runs import RunView
 from fathom_tui.serving import ServingSpec
@@ -78,12 +86,15 @@ def gather(store: Store, slug: str, run_id: str) -> Delivery:
         spec=_spec(job, version, made.sha256),
         anchors=_anchors(job, version, made.sha256),
         bytes=made.bytes,
-        cases=read_scored(_answers(store, job)),
+        cases=(cases := read_scored(_answers(store, job))),
+        free_right=_free_right(job, cases),
+        adapter_sha256=_adapter_sha256(job, view),
         licence=base_licence(plan, view),
         waivers=tuple(store.waivers(slug, run_id)),
         deployments=deployments,
         checks=tuple(row for row in store.checks(slug) if row["deployment"] in names),
         purges=tuple(store.purges(slug)),
+        alerts=tuple(store.alerts(slug)),
         facts={str(row["key"]): row["value"] for row in store.facts(slug)},
         test_openings=store.test_openings(slug),
         private=_private(store.home, plan, view),
@@ -164,6 +175,32 @@ def _answers(store: Store, job: Job) -> str:
         raise EnvironmentProblem(
             f"The answers of {job.run} cannot be read: {path}: {error.strerror}.",
             fix=f"Restore the file, or run the engagement again: fathom run {job.engagement}",
+        ) from error
+
+
+def _adapter_sha256(job: Job, view: RunView) -> str:
+    found = view.artifacts.get("adapter")
+    path = job.run_dir / (found.path if found else "train/adapter") / "adapter_model.safetensors"
+    return hash_of(path) if path.is_file() else ""
+
+
+def _free_right(job: Job, cases: tuple[ScoredCase, ...]) -> int | None:
+    """Count the cases that the file answered rightly without a grammar; None if not kept.
+
+    Raises:
+        EnvironmentProblem: The answers are there and damaged.
+    """
+    path = job.run_dir / "evaluate" / "quantised.json"
+    if not path.is_file():
+        return None
+    try:
+        free = json.loads(path.read_text("utf-8"))["free"]
+        rows = zip(free, cases, strict=True)
+        return sum(job.plan.contract.parse(said) == dict(case.expected) for said, case in rows)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EnvironmentProblem(
+            f"{path} does not hold the file's own answers: {error!r}.",
+            fix=f"Restore it, or run the engagement again: fathom run {job.engagement}",
         ) from error
 
 

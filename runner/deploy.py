@@ -10,7 +10,7 @@ from fathom_tui.gates import passed, refused, warned
 from fathom_tui.parity import AGREE
 from fathom_tui.runner.made import compare, make
 from fathom_tui.runner.ollama_template import AsTrained
-from fathom_tui.runner.release import alone, ask, go_live, settle
+from fathom_tui.runner.release import alone, ask, go_live
 from fathom_tui.runner.stage import Job, Report
 from fathom_tui.runner.targets import Target, open_target
 from fathom_tui.serving import ServingSpec
@@ -24,15 +24,12 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     spec = serving_spec(job, content(gguf).sha256)
     anchors = anchor_set(job, spec.sha256)
     with alone(job.serving):
-        settled = settle(target, job.serving)
-        if settled is not None:
-            report.note(settled.said)
         previous = _previous(job, target)
         made = make(job, target, gguf, spec, anchors)
         version = made.version
         _tell_template(report, target, made)
         report.progress(1, 3, f"{job.engagement} {version} is kept by {target.name}")
-        if target.asks_any_version:
+        if target.asks_any_version and anchors.anchors:
             _prove(report, target, anchors, version)
         report.progress(2, 3, f"starting {job.engagement} {version}")
         go_live(target, job.serving, version)

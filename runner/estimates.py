@@ -16,10 +16,10 @@ _FIXED_S = {
     "preflight": 1.0,
     "data": 1.0,
     "train": 10.0,
-    "merge": 9.0,
+    "merge": 15.0,
     "export": 6.0,
-    "quantize": 3.0,
-    "verify": 20.0,
+    "quantize": 14.0,
+    "verify": 25.0,
     "deploy": 3.0,
     "anchors": 6.0,
 }

@@ -46,15 +46,21 @@ def check(home: Home, slug: str, wanted: Wanted) -> Checked:
     """
     begun, at = time.monotonic(), utc_now()
     if not wanted.record:
-        seen = _Check(home, watched(home, slug), wanted, at).made()
-        return replace(seen, seconds=time.monotonic() - begun)
+        known = watched(home, slug)
+        seen = _Check(home, known, wanted, at).made()
+        return _timed(seen, known, begun)
     watched(home, slug)  # says so where there is none of that name
     with _alone(home.engagement(slug) / "health.lock"):
         known = watched(home, slug)
         seen = _Check(home, known, wanted, at).made()
-        seen = replace(seen, seconds=time.monotonic() - begun)
+        seen = _timed(seen, known, begun)
         # Where nothing is deployed there is nothing that an event could speak of.
         return seen if seen.deployment is None else _tell(home, known, seen, wanted.hooks)
+
+
+def _timed(seen: Checked, known: Watched, begun: float) -> Checked:
+    notes = (*known.notes, *seen.notes)
+    return replace(seen, seconds=time.monotonic() - begun, notes=notes)
 
 
 class _Check:
@@ -170,8 +176,9 @@ class _Check:
 
     def _nothing_behind_alias(self, target: Target, expected: str) -> Checked:
         reason = (
-            f"The ledger says that {expected} is live, but {target.name} has nothing behind the "
-            f"alias {target.alias}: whoever asks for it gets an error."
+            f"The ledger says that {expected} is live, but behind the alias {target.alias} of "
+            f"{target.name} is none of the versions: whoever asks gets an error or another model. "
+            f"Set it right: fathom rollback {self._known.slug} --to {expected}"
         )
         unknown = self._unknown(self._id(expected), reason)
         return replace(unknown, state=HealthState.CRITICAL)

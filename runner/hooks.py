@@ -6,9 +6,12 @@ the check its answer.
 
 import json
 import os
+import select
 import shlex
 import signal
 import subprocess
+import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
@@ -25,6 +28,8 @@ PATIENCE_S = 20.0
 """Longest wait for one hook; the next check must not find this one still waiting."""
 _SAID = 200
 """Characters kept of what a hook said."""
+_KEPT = 1 << 12
+"""Bytes kept to take these characters from; the rest is read and forgotten."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -114,26 +119,54 @@ def run_command(command: str, alert: Alert, *, patience_s: float = PATIENCE_S) -
     """Run an alert command: the alert as JSON on stdin, its fields in FATHOM_* variables."""
     hook = command_name(command)
     try:
-        process = subprocess.Popen(
-            _words(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **_clean(alert.environment())},
-            start_new_session=True,
-        )
+        # From a file: nobody has to write while a hook that says much waits to be read.
+        with tempfile.TemporaryFile() as payload:
+            payload.write(json.dumps(alert.payload()).encode())
+            payload.seek(0)
+            process = subprocess.Popen(
+                _words(command),
+                stdin=payload,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **_clean(alert.environment())},
+                start_new_session=True,
+            )
     except (OSError, ValueError) as error:
         return Delivery(hook=hook, ok=False, detail=f"it cannot be started: {error}")
     try:
-        said, _ = process.communicate(json.dumps(alert.payload()).encode(), patience_s)
+        said = _heard(process, patience_s)
     except subprocess.TimeoutExpired:
-        _end(process)
         return Delivery(hook=hook, ok=False, detail=f"it did not end within {patience_s:g} s")
     text = said.decode("utf-8", "replace").strip()[:_SAID]
     if process.returncode:
         detail = f"it ended with code {process.returncode}: {text}".rstrip(": ")
         return Delivery(hook=hook, ok=False, detail=detail)
     return Delivery(hook=hook, ok=True, detail=text)
+
+
+def _heard(process: subprocess.Popen[bytes], patience_s: float) -> bytes:
+    """Wait for a hook to end and return the first `_KEPT` bytes that it said.
+
+    Raises:
+        TimeoutExpired: It did not end in time; it is ended now.
+    """
+    deadline = time.monotonic() + patience_s
+    kept, pipe = bytearray(), process.stdout
+    assert pipe is not None
+    with pipe:
+        try:
+            while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                block = os.read(pipe.fileno(), 1 << 16)
+                if not block:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                    return bytes(kept)
+                kept += block[: _KEPT - len(kept)]
+                if time.monotonic() > deadline:
+                    break
+            raise subprocess.TimeoutExpired(process.args, patience_s)
+        except BaseException:
+            _end(process)
+            raise
 
 
 def post(url: str, alert: Alert, *, patience_s: float = PATIENCE_S) -> Delivery:
@@ -178,4 +211,4 @@ def _clean(values: Mapping[str, str]) -> dict[str, str]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):  # it ended by itself
         os.killpg(process.pid, signal.SIGKILL)  # with whatever it started
-    process.communicate()
+    process.wait()

@@ -9,7 +9,7 @@ from fathom_tui.runner.chat import Template
 from fathom_tui.runner.ollama_template import AsTrained, create_as_trained
 from fathom_tui.runner.parity import ServedParity, served_parity
 from fathom_tui.runner.reference import read_reference
-from fathom_tui.runner.release import keep_anchors
+from fathom_tui.runner.release import anchors_path, keep_anchors
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.targets import Target
 from fathom_tui.serving import ServingSpec
@@ -41,7 +41,10 @@ def make(job: Job, target: Target, gguf: Path, spec: ServingSpec, anchors: Ancho
             bos=found.bos_text,
             adds_bos=bool(read_header(gguf).settings.get("tokenizer.ggml.add_bos_token", False)),
         )
-    keep_anchors(job.serving, replace(anchors, version=made.version, sha256=spec.sha256))
+    kept = anchors_path(job.serving, made.version)
+    if not kept.is_file() or target.live != made.version:
+        # Those of the live version stay as they are: health asks them, and knows its usual time.
+        keep_anchors(job.serving, replace(anchors, version=made.version, sha256=spec.sha256))
     return made
 
 

@@ -59,6 +59,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     # Rounded to 16 bit as they are in the file; computed in float32, which a CPU is faster at.
     found = answered(found, merged.float(), tokenizer, form="merged", limit=limit)
     write_reference(job.dir / "parity.json", found)
+    report.artifact("parity_reference", job.dir / "parity.json")
     return {
         "merged": "merge/model",
         "max_logit_drift": round(drift, 6),

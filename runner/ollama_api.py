@@ -56,8 +56,9 @@ class OllamaApi:
             "follow_redirects": False,
         }
         try:
+            _ = httpx.URL(host.url).host  # decodes xn--, which only fails when it is asked for
             self._http = httpx.Client(base_url=host.url, **self._settings)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
             raise UsageError(
                 f"OLLAMA_HOST gives the address {host.url!r}, which is none: {error}.",
                 fix="export OLLAMA_HOST=127.0.0.1:11434, or http://NAME:PORT",
@@ -208,7 +209,9 @@ class OllamaApi:
     def _calling(self, call: str) -> Iterator[None]:
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (
+            httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, UnicodeError
+        ) as error:  # fmt: skip
             raise no_answer(self.host.url, call, _cause(error), refused=True) from error
         except httpx.HTTPError as error:
             raise no_answer(self.host.url, call, _cause(error), refused=False) from error

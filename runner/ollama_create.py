@@ -52,8 +52,17 @@ class Maker:
         if not self.api.has_blob(spec.sha256):
             self.api.upload(gguf, spec.sha256, progress)
         self.api.create(create_request(f"{self.name}:{record.version}", spec), progress)
-        write_record(self.root, replace(record, digest=self._made(record)))
-        return record.version
+        made = replace(record, digest=self._made(record))
+        twin = Shelf.of(self.name, self.api.tags()).twin(record.version)
+        if twin is None:
+            write_record(self.root, made)
+            return record.version
+        # The same manifest under a number that this folder did not know: that one is the version,
+        # or the alias would stand for two.
+        write_record(self.root, replace(made, version=twin))
+        self.api.delete(f"{self.name}:{record.version}")
+        write_record(self.root, replace(made, removed=True))
+        return twin
 
     def _check_server(self) -> None:
         version = self.api.version()

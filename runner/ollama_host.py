@@ -20,6 +20,8 @@ _CLOUD = "ollama.com"
 _LARGEST_PORT = 65535
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_LONGEST_NAME, _LONGEST_LABEL = 254, 63
+"""Characters; the name's last may be the root's dot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def read_host(environment: Mapping[str, str]) -> OllamaHost:
         problem = f"Its scheme is {host.scheme!r}"
     elif host.port == 0:
         problem = "Nobody can connect to port 0"
-    elif host.host and _address(host.host) is None and not _NAME.fullmatch(host.host):
+    elif host.host and _address(host.host) is None and not _is_name(host.host):
         problem = f"{host.host!r} is neither a name nor an address"
     if problem:
         raise UsageError(
@@ -90,6 +92,16 @@ def read_host(environment: Mapping[str, str]) -> OllamaHost:
             fix=f"export {VARIABLE}=127.0.0.1:{DEFAULT_PORT}, or http://NAME:PORT",
         )
     return host
+
+
+def _is_name(text: str) -> bool:
+    """Say whether a resolver can be asked for a name: RFC 1035, 2.3.4, for its lengths."""
+    labels = text.removesuffix(".").split(".")
+    return (
+        _NAME.fullmatch(text) is not None
+        and len(text) <= _LONGEST_NAME
+        and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
+    )
 
 
 def parse_host(value: str) -> OllamaHost:

@@ -13,6 +13,10 @@ START = (
 )
 _LOG = "Read the server's log: journalctl -u ollama -e"
 _DAMAGED = "The file is damaged or was cut: make it again (fathom run), then repeat."
+_AGAIN = (
+    "Deploy again: what was uploaded is not sent again. If the server refuses the file once more, "
+    "it is damaged or was cut: make it again."
+)
 _FIXES = (
     (
         ("no space left on device", "disk quota exceeded"),
@@ -127,5 +131,6 @@ def _fix(status: int, said: str) -> str:
         return _STATUS_FIXES[405]
     for words, fix in _FIXES:
         if any(word in lowered for word in words):
-            return fix
+            # 200: the server had the file whole and broke off while it worked on it.
+            return _AGAIN if status == 200 and fix is _DAMAGED else fix
     return _STATUS_FIXES.get(status, f"{_LOG}.")

@@ -42,7 +42,18 @@ class Shelf:
         alias = self.tags.get(LIVE)
         if alias is None:
             return None
-        return next((v for v in self.versions if self.tags[v].digest == alias.digest), None)
+        return next((v for v in self.versions if self.stands_for(v)), None)
+
+    def stands_for(self, version: str) -> bool:
+        """Say whether the alias has a version's manifest."""
+        alias, listed = self.tags.get(LIVE), self.tags.get(version)
+        return alias is not None and listed is not None and alias.digest == listed.digest
+
+    def twin(self, version: str) -> str | None:
+        """Return another version with the same manifest, the oldest; None where it is alone."""
+        digest = self.tags[version].digest
+        others = (v for v in self.versions if v != version)
+        return next((v for v in others if self.tags[v].digest == digest), None)
 
 
 def check_name(name: str) -> str:

@@ -126,7 +126,7 @@ class OllamaTarget:
             self._check_whole(version, shelf)
             self._answers(self._named(version))
             try:
-                if shelf.live != version:
+                if not shelf.stands_for(version):
                     self._api.copy(self._named(version), self.alias)
                 self._check_moved(version)
                 self._free(shelf.live, version)
@@ -151,11 +151,11 @@ class OllamaTarget:
         self._api.chat(model, ping, options=_greedy(1))
 
     def _check_moved(self, version: str) -> None:
-        now = self._shelf().live
-        if now != version:
+        now = self._shelf()
+        if not now.stands_for(version):
             raise EnvironmentProblem(
                 f"{self.alias} was to be {version}, and Ollama at {self._api.host.url} says it is "
-                f"{now or 'none of its versions'}.",
+                f"{now.live or 'none of its versions'}.",
                 fix="Somebody else may be deploying to the same name: repeat when they are done.",
             )
 
@@ -172,7 +172,7 @@ class OllamaTarget:
         try:
             now = self._shelf()
             unmoved = now.tags.get(LIVE) == shelf.tags.get(LIVE)
-            if unmoved or now.live not in (None, version):
+            if unmoved or not (LIVE not in now.tags or now.stands_for(version)):
                 return
             if shelf.live is not None:
                 self._api.copy(self._named(shelf.live), self.alias)

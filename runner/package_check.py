@@ -89,10 +89,10 @@ def check(
 
 @contextmanager
 def _directory(path: Path) -> Iterator[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):  # False also for a name that is too long
         yield path
         return
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(
             f"There is no package {path}.", fix="Name its directory, or the .tar.zst file."
         )
@@ -120,7 +120,9 @@ def _require_same_files(directory: Path) -> None:
         raise EnvironmentProblem(
             f"{directory} cannot be read: {error.strerror}.", fix=f"ls -l {directory}"
         ) from error
-    except (ValueError, KeyError, TypeError, package_verify.CannotCheckError) as error:
+    except (
+        ValueError, KeyError, TypeError, RecursionError, package_verify.CannotCheckError
+    ) as error:  # fmt: skip
         raise UsageError(
             f"{directory} is no whole package: {error}.", fix="Ask for it again."
         ) from error

@@ -6,6 +6,7 @@ settles the matter: the new version answers its anchors, or the previous one ret
 """
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from fathom_tui.runner.folder import held
 from fathom_tui.runner.targets import Target
 from fathom_tui.serving import Answer
 
+_VERSION = re.compile(r"v[1-9][0-9]{0,8}")
 Tell = Callable[[int, int, str], None]
 """Told of progress: done, total, note."""
 
@@ -54,6 +56,8 @@ class Asked:
 
     def describe(self, where: str) -> str:
         """Return one line for people: the count, its interval and the first miss."""
+        if not self.total:
+            return "There are no anchors to ask."
         share = wilson(self.passed, self.total)
         text = (
             f"{self.passed} of {self.total} anchors pass {where} "
@@ -75,6 +79,8 @@ class Pending:
 
     version: str
     previous: str | None
+    target: str | None
+    """Name of the serving target; None in notes of older versions."""
 
 
 def anchors_path(root: Path, version: str) -> Path:
@@ -104,19 +110,30 @@ def pending(root: Path) -> Pending | None:
     """Return the release that was cut short, if there is one."""
     try:
         data = json.loads((root / "release.json").read_text("utf-8"))
-        return Pending(version=str(data["version"]), previous=data["previous"])
+        previous, target = data["previous"], data.get("target")
+        return Pending(
+            version=_version(data["version"]),
+            previous=None if previous is None else _version(previous),
+            target=None if target is None else str(target),
+        )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentProblem(
             f"{root / 'release.json'} does not say which release was under way: {error!r}.",
             fix="Look which version is live (fathom versions), then remove the file.",
         ) from error
 
 
-def announce(root: Path, version: str, previous: str | None) -> None:
+def _version(value: object) -> str:
+    if isinstance(value, str) and _VERSION.fullmatch(value):
+        return value
+    raise ValueError(f"{str(value)[:40]!r} is no version")
+
+
+def announce(root: Path, version: str, previous: str | None, target: str | None = None) -> None:
     """Say that the alias is about to move."""
-    data = {"version": version, "previous": previous}
+    data = {"version": version, "previous": previous, "target": target}
     write_private(root / "release.json", json.dumps(data).encode())
 
 
@@ -165,35 +182,41 @@ def ask(
 def go_live(target: Target, root: Path, version: str) -> str | None:
     """Move the alias to a version and return what was live before.
 
-    The step stays announced: `confirm` or `roll_back` concludes it.
+    The step stays announced until its outcome is in the ledger: see `concluded`.
 
     Raises:
         EnvironmentProblem: The version does not come up; everything is as it was.
     """
     previous = target.live
-    announce(root, version, previous)
+    announce(root, version, previous, target.name)
     try:
         target.activate(version)
     except FathomError:
-        concluded(root)
+        if previous == version or _stands_elsewhere(target, version):
+            concluded(root)
         raise
     return previous
 
 
+def _stands_elsewhere(target: Target, version: str) -> bool:
+    """Say whether the alias is known not to stand for a version."""
+    try:
+        return target.live != version
+    except FathomError:
+        return False  # the server is gone: whoever comes next has to look
+
+
 def confirm(root: Path, anchors: AnchorSet, asked: Asked) -> None:
-    """Keep the live version: its usual time an answer is noted and the release is over."""
+    """Keep the live version: its usual time an answer is noted."""
     keep_anchors(root, replace(anchors, seconds=round(asked.median_s, 4)))
-    concluded(root)
 
 
-def roll_back(target: Target, root: Path, previous: str | None) -> str:
+def roll_back(target: Target, previous: str | None) -> str:
     """Bring the previous version back, or stop answering; say which."""
     if previous is None:
         target.stop()
-        concluded(root)
         return "There is no earlier version: it no longer answers."
     target.activate(previous)
-    concluded(root)
     return f"Version {previous} is live again."
 
 
@@ -210,7 +233,8 @@ class Settled:
 def settle(target: Target, root: Path) -> Settled | None:
     """Finish a release that was cut short: the version answers its anchors or the old one returns.
 
-    Returns None where nothing was cut short.
+    Returns None where nothing was cut short. It stays announced until the caller has recorded what
+    became of it: see `concluded`.
 
     Raises:
         CouldNotCheck, EnvironmentProblem: The server does not answer; it stays announced.
@@ -220,7 +244,6 @@ def settle(target: Target, root: Path) -> Settled | None:
         return None
     version, previous = open_step.version, open_step.previous
     if target.live != version:
-        concluded(root)
         said = f"The release of {version} was cut short before it went live."
         return Settled(version=version, previous=previous, kept=False, said=said)
     if target.url is None:
@@ -231,7 +254,7 @@ def settle(target: Target, root: Path) -> Settled | None:
     if not asked.misses:
         confirm(root, anchors, asked)
         return Settled(version=version, previous=previous, kept=True, said=found)
-    said = f"{found} {roll_back(target, root, previous)}"
+    said = f"{found} {roll_back(target, previous if previous != version else None)}"
     return Settled(version=version, previous=previous, kept=False, said=said)
 
 

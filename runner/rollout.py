@@ -14,14 +14,16 @@ from fathom_tui.deployment import (
     returned,
     went_live,
 )
-from fathom_tui.errors import CouldNotCheck, GateRefused, NotFound, UsageError
+from fathom_tui.errors import CouldNotCheck, FathomError, GateRefused, NotFound, UsageError
 from fathom_tui.gates import blocking
+from fathom_tui.releases import version_number
 from fathom_tui.runner.alarm import taken_back
 from fathom_tui.runner.deploy import anchor_set, serving_spec
 from fathom_tui.runner.made import make
 from fathom_tui.runner.records import Recorded, check_event, deployed
 from fathom_tui.runner.release import (
     Asked,
+    Settled,
     alone,
     anchors_path,
     ask,
@@ -35,6 +37,7 @@ from fathom_tui.runner.release import (
 from fathom_tui.runner.stage import Job
 from fathom_tui.runner.targets import Target, open_target
 from fathom_tui.runs import RunView
+from fathom_tui.serving import TARGETS
 from fathom_tui.store import Store
 from fathom_tui.store.artifacts import content
 
@@ -128,7 +131,8 @@ class Rollouts:
                 self._say(f"Served with a template of its own: {made.mended}.")
             self._say(f"{self._slug} {version} is kept by {target.name}.")
             new = self._row(run.id, target, version, spec.sha256)
-            self._record("deployment", changed(new, DeploymentState.CREATED))
+            if not self._serves(new):
+                self._record("deployment", changed(new, DeploymentState.CREATED))
             return self._release(target, version, new, strict="anchors.served" not in waived)
 
     def roll_back(self, to: str | None) -> Rollout:
@@ -171,7 +175,7 @@ class Rollouts:
         """Delete old versions but the live one, the one before it and the last three."""
         rows = [row for row in self.rows() if row["state"] != DeploymentState.REMOVED]
         current = live(rows)
-        by_number = sorted({str(row["version"]) for row in rows}, key=_number)
+        by_number = sorted({str(row["version"]) for row in rows}, key=version_number)
         kept = set(by_number[-KEPT_VERSIONS:])
         if current is not None:
             kept |= {str(current["version"]), str(current.get("previous"))}
@@ -191,48 +195,84 @@ class Rollouts:
             self._settle_open()
 
     def _settle_open(self) -> None:
-        """Settle where the version under way is one that the ledger knows."""
+        """Settle on the target that the release was for."""
         step = pending(self._root)
+        if step is None:
+            return
         rows = {str(row["version"]): row for row in self.rows()}
-        if step is not None and step.version in rows:
-            self.settle(self.target(str(rows[step.version]["target"])))
+        name = step.target or rows.get(step.version, {}).get("target") or TARGETS[0]
+        self.settle(self.target(str(name)))
 
     def settle(self, target: Target) -> None:
         """Finish what a power cut left open, and record what became of it."""
+        step = pending(self._root)
+        if step is not None and step.target not in (None, target.name):
+            target = self.target(str(step.target))
         settled = settle(target, self._root)
         if settled is None:
             return
         self._say(settled.said)
-        rows = self.rows()
-        name = deployment_id(self._slug, settled.version)
-        known = {str(row["id"]): row for row in rows}
-        if settled.kept and name in known:
-            self._record_all([("deployment", e) for e in went_live(rows, known[name])])
-        elif not settled.kept:
-            before = deployment_id(self._slug, settled.previous) if settled.previous else None
-            events = returned(rows, name, before, settled.said)
-            self._record_all([("deployment", event) for event in events])
+        self._reconcile(target, settled)
+        concluded(self._root)
+
+    def _reconcile(self, target: Target, settled: Settled) -> None:
+        """Record what is live in the end, and what is not."""
+        rows, now = self.rows(), target.live
+        row = self._known_or_made(target, settled.version)
+        if settled.version != now and not settled.kept and row is not None:
+            withdrawn = changed(row, DeploymentState.ROLLED_BACK, reason=settled.said)
+            self._record("deployment", withdrawn)
+            rows = [*rows, withdrawn]
+        standing = None if now is None else self._known_or_made(target, now)
+        if standing is None:
+            return
+        if now == settled.version:
+            standing = {**standing, "previous": settled.previous, "url": target.url}
+        if not self._serves(standing) or standing.get("previous") is None:
+            self._record_all([("deployment", e) for e in went_live(rows, standing)])
+
+    def _known_or_made(self, target: Target, version: str) -> Row | None:
+        """Return a version's row; from its anchors where a crash came before the first record."""
+        for row in self.rows():
+            if row["version"] == version:
+                return row
+        path = anchors_path(self._root, version)
+        if not path.is_file():
+            return None
+        made = read_anchor_set(path)
+        return self._row(made.run, target, version, made.sha256)
+
+    def _serves(self, row: Row) -> bool:
+        current = live(self.rows())
+        return current is not None and current["id"] == row["id"]
 
     def _release(self, target: Target, version: str, row: Row, *, strict: bool) -> Rollout:
         """Prove a version where that can be, activate it, prove it again; else take it back."""
         path = anchors_path(self._root, version)
         anchors = read_anchor_set(path) if path.is_file() else None
+        if anchors is not None and not anchors.anchors:
+            anchors = None
         if anchors is not None and strict and target.asks_any_version:
             asked = ask(target, anchors, version=version)
             self._say(asked.describe("before it goes live"))
             if asked.misses:
-                self._record("deployment", changed(row, DeploymentState.FAILED))
+                if not self._serves(row):
+                    self._record("deployment", changed(row, DeploymentState.FAILED))
                 raise GateRefused(
                     f"{version} does not go live: {asked.describe('')}",
                     fix=f"Look at what it answers: fathom health {self._slug}",
                 )
+        before = live(self.rows())
         previous = go_live(target, self._root, version)
-        if previous == version:
+        if before is not None and before["version"] != version:
+            previous = str(before["version"])  # also where another target serves it
+        elif previous == version:
             previous = row.get("previous")
         new = {**row, "previous": previous, "url": target.url}
-        if anchors is None or not anchors.anchors:
-            concluded(self._root)
+        if anchors is None:
             self._record_all([("deployment", e) for e in went_live(self.rows(), new)])
+            concluded(self._root)
+            self.retire_others(target.name)
             return self._rollout(target, version, previous, None)
         asked = ask(target, anchors)
         if asked.misses and strict:
@@ -240,12 +280,14 @@ class Rollouts:
         confirm(self._root, anchors, asked)
         self._record_all([("deployment", e) for e in went_live(self.rows(), new)])
         self._record("check", self._check(new, asked, anchors.threshold))
+        concluded(self._root)
+        self.retire_others(target.name)
         return self._rollout(target, version, previous, asked)
 
     def _withdraw(
         self, target: Target, version: str, previous: str | None, row: Row, asked: Asked
     ) -> None:
-        said = roll_back(target, self._root, previous)
+        said = self._back(target, previous)
         reason = f"{asked.describe('when served')} {said}"
         before = deployment_id(self._slug, previous) if previous else None
         rows = [*self.rows(), row]
@@ -253,11 +295,31 @@ class Rollouts:
         counts = {"passed": asked.passed, "total": asked.total}
         for note in taken_back(self._store, self._slug, row["id"], reason, **counts):
             self._say(note)
+        concluded(self._root)
         raise GateRefused(
             f"{version} was taken back: {reason}",
             fix="Compare the served prompt with the trained one: template, system text, stop "
             "token.",
         )
+
+    def _back(self, target: Target, previous: str | None) -> str:
+        """Bring the previous version back; on another target it has never gone."""
+        rows = {str(row["version"]): row for row in self.rows()}
+        other = rows.get(str(previous), {}).get("target", target.name)
+        if other == target.name:
+            return roll_back(target, previous)
+        target.stop()
+        return f"Version {previous} goes on, on {other}."
+
+    def retire_others(self, kept: str) -> None:
+        """Stop what other targets still answer with: people would not know which they ask."""
+        for name in {str(row["target"]) for row in self.rows()} - {kept}:
+            try:
+                target = self.target(name)
+                if target.url is not None and target.live is not None and target.stop():
+                    self._say(f"{self._slug} on {name} was stopped; its versions are kept.")
+            except FathomError as error:
+                self._say(f"note: {self._slug} may still answer on {name}: {error.message}")
 
     def _job(self, run: RunView, target_name: str | None) -> Job:
         from fathom_tui.recipe import Plan
@@ -356,9 +418,5 @@ def _wanted(rows: Sequence[Row], slug: str, to: str | None) -> Row:
 def _no_version(slug: str, version: str, there: Sequence[str]) -> NotFound:
     return NotFound(
         f"There is no version {version[:80]!r} of {slug}.",
-        fix="Versions: " + (", ".join(sorted(there, key=_number)) or "none"),
+        fix="Versions: " + (", ".join(sorted(there, key=version_number)) or "none"),
     )
-
-
-def _number(version: str) -> int:
-    return int(version[1:]) if version[1:].isdigit() else 0

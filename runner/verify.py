@@ -92,6 +92,7 @@ def _parity(job: Job, report: Report, found: ParityReference, prompt: Prompt) ->
         quantised = agreement(engine, found)
         own = with_own_answers(engine, found, limit=job.plan.max_new_tokens)
     write_reference(job.dir / "parity.json", own)
+    report.artifact("parity", job.dir / "parity.json")
     _judge_answers(report, f16, quantised)
     return {
         "merged": forms_agree(found),

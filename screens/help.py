@@ -101,6 +101,7 @@ def _legend(symbols: Symbols) -> Iterator[Content]:
         (symbols.waiting, "$muted", "waits for the agent"),
         (symbols.stopped, "$warning", "cancelled or interrupted; R goes on"),
         (symbols.pending, "$muted", "not begun"),
+        ("?", "$secondary", "could not be found out, or is too old to count"),
     )
     for symbol, style, meaning in meanings:
         yield Content.assemble((f"  {symbol:<{_KEY}}", style), meaning)

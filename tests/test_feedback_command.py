@@ -89,3 +89,17 @@ def test_nothing_live_has_nothing_to_speak_of(home: Home) -> None:
 
     assert ended.returncode == 2
     assert "Nothing of acme-triage is live" in ended.stderr
+
+
+def test_a_note_of_two_lines_stays_in_its_row(live: Home) -> None:
+    fathom(live, "feedback", SLUG, "bad", "--by", "Ann", "--note", "first\nsecond")
+
+    assert len(fathom(live, "feedback", SLUG, "--list").stdout.splitlines()) == 1
+
+
+def test_a_note_that_is_a_book_is_refused(live: Home) -> None:
+    ended = fathom(live, "feedback", SLUG, "bad", "--by", "Ann", "--note", "x" * 2001)
+
+    assert ended.returncode == 2
+    assert "2,001 characters; 2,000 are the most" in ended.stderr
+    assert Store(live).feedback(SLUG) == []

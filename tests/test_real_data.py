@@ -46,10 +46,11 @@ def test_a_slice_of_banking77_is_judged_and_plain_code_is_named_where_it_wins(
 
     test = str(tmp_path / "test.csv")
     done = fathom(home, "run", "slice", "--foreground", "--json", "--test", test, timeout=900)
-    if json.loads(done.stdout)["scores"] is None:  # six steps rarely give ten anchors
-        for gate in ("verify.anchors", "verify.perplexity"):
+    for gate in ("quantize.perplexity", "verify.anchors"):  # six steps rarely give ten anchors
+        seen = fathom(home, "runs", "--run", "slice-1", "--json").stdout
+        if not json.loads(seen)["result"]:
             fathom(home, "waive", "slice-1", gate, "--by", "Tester", "--reason", "a slice")
-        done = fathom(home, "resume", "slice-1", "--follow", timeout=900)
+            done = fathom(home, "resume", "slice-1", "--follow", timeout=900)
 
     run = json.loads(fathom(home, "runs", "--run", "slice-1", "--json").stdout)
     fathom(home, "runner", "stop")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from fathom_tui.store.paths import Home
 
 VERDICTS = ("good", "bad")
+LONGEST_NOTE = 2000
+"""Characters. Our choice: a page, which is as much as anybody reads in a list."""
 EPILOG = """\
 It is kept for the version that is live. --expected says what the answer ought to have been; such
 rows are worth adding to the data of the next run.
@@ -58,7 +60,13 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     by = (arguments.by or "").strip()
     if not by:
         raise UsageError("Feedback needs a person's name.", fix="Add --by NAME.")
-    data = {"verdict": arguments.verdict, "by": by, "note": (arguments.note or "").strip()}
+    note = (arguments.note or "").strip()
+    if len(note) > LONGEST_NOTE:
+        raise UsageError(
+            f"The note has {len(note):,} characters; {LONGEST_NOTE:,} are the most.",
+            fix="Shorten it, or keep the long text in a file and name that.",
+        )
+    data = {"verdict": arguments.verdict, "by": by, "note": note}
     return data | ({"expected": arguments.expected} if arguments.expected is not None else {})
 
 
@@ -107,7 +115,8 @@ def _line(row: Mapping[str, Any]) -> str:
     when = str(row["at"])[:16].replace("T", " ")
     text = f"{when}  {row.get('deployment')}  {row.get('verdict')!s:<4}  {row.get('by')}"
     note = f"  {row['note']}" if row.get("note") else ""
-    return text + note + (f"  (expected: {row['expected']})" if row.get("expected") else "")
+    expected = f"  (expected: {row['expected']})" if row.get("expected") else ""
+    return " ".join((text + note + expected).splitlines())  # one row each, whatever was typed
 
 
 def _sum(rows: Sequence[Mapping[str, Any]], good: int) -> str:

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from fathom_tui.store.paths import Home
 
     home = Home.from_env()
+    if arguments.textfile is not None:
+        _require_place(arguments.textfile)
     wanted = _wanted(arguments, home)
     if arguments.keep:
         _keep(home, arguments)
@@ -171,8 +175,8 @@ def _serves(home: "Home", slug: str) -> bool:
 
     try:
         known = watched(home, slug)
-    except FathomError:
-        return True  # a damaged journal is not passed over: its check says what is wrong
+    except Exception:  # a damaged journal is not passed over: its check says what is wrong
+        return True
     intended = (DeploymentState.STOPPED, DeploymentState.REMOVED, DeploymentState.CREATED)
     last = known.deployments[-1]["state"] if known.deployments else DeploymentState.CREATED
     return known.live is not None or last not in intended
@@ -187,7 +191,7 @@ def _checked(home: "Home", slug: str, wanted: "Wanted") -> "Checked":
 
     try:
         return check(home, slug, wanted)
-    except FathomError as error:
+    except Exception as error:  # also one that nobody foresaw, as of a file made by hand
         return Checked(
             engagement=slug,
             deployment=None,
@@ -197,8 +201,14 @@ def _checked(home: "Home", slug: str, wanted: "Wanted") -> "Checked":
             total=None,
             threshold=wanted.threshold,
             checked_at=utc_now(),
-            reasons=(f"{error.message} {error.fix}".strip(),),
+            reasons=(_why(error),),
         )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FathomError):
+        return f"{error.message} {error.fix}".strip()
+    return f"The check broke off unexpectedly: {error!r}. fathom store check may say why."
 
 
 def _print(checks: "Sequence[Checked]", arguments: argparse.Namespace) -> None:
@@ -217,6 +227,29 @@ def _print(checks: "Sequence[Checked]", arguments: argparse.Namespace) -> None:
         narrate(health_text.NOTHING)
 
 
+def _require_place(path: Path) -> None:
+    """Refuse a name that cannot be a file's, before anything is asked.
+
+    Raises:
+        UsageError: It is none, or stands for a directory, a device or a pipe.
+        EnvironmentProblem: Nobody can look at it.
+    """
+    try:
+        regular = path.name not in ("", "..") and stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The metrics cannot be written to {str(path)[:80]!r}: {error.strerror}.",
+            fix="Name a file in the collector's folder, such as fathom.prom.",
+        ) from error
+    if not regular:
+        raise UsageError(
+            f"--textfile is {str(path)!r}, which is no regular file.",
+            fix="Name a file in the collector's folder, such as fathom.prom.",
+        )
+
+
 def _write(path: Path, checks: "Sequence[Checked]") -> None:
     """Write the metrics beside their place and rename them: a collector never reads half of them.
 
@@ -225,13 +258,14 @@ def _write(path: Path, checks: "Sequence[Checked]") -> None:
     """
     from fathom_tui.commands.health_text import prometheus
 
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".fathom.{os.getpid()}")  # not longer than a name may be
     try:
         draft.write_text(prometheus(checks, time.time()), "utf-8")
         draft.chmod(0o644)  # the collector is another user
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made either
+            draft.unlink()
         raise EnvironmentProblem(
             f"The metrics cannot be written to {path}: {error.strerror}.",
             fix="Name a file in the collector's folder; it must be there and writable.",

@@ -1,6 +1,7 @@
 """`fathom package`: write a delivery package, or check one where it was received."""
 
 import argparse
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ everything that a machine with nothing but Python needs, no training data, and t
 Without --run it is the live version's run, else the newest one whose gates passed or were waived.
 One that is there already is written anew, unless something of somebody else's lies in it.
 
-verify ends with 0 when every file and every anchor is right, 1 when one is not, 3 when it could
+verify ends with 0 when every file is right and enough anchors pass, 1 when not, 3 when it could
 not check (llama-cpp-python is missing, or crashed on the file), 4 when this machine is in the way.
 
 --json prints one object. Of a package: {"package", "directory", "archive", "run", "version",
@@ -90,8 +91,7 @@ def _pack(arguments: argparse.Namespace) -> int:
         if arguments.checklist:
             return _print_checklist(delivery, as_json=arguments.json)
         to = arguments.to or Path()
-        if not to.is_dir():
-            raise UsageError(f"There is no directory {to}.", fix=f"mkdir -p {to}")
+        _require_directory(to)
         narrate(f"Packing {delivery.gguf} of {delivery.view.id} ({_megabytes(delivery.bytes)}) ...")
         built = build(delivery, store.home, to, archive=not arguments.no_archive)
         said = f"{delivery.name} of {delivery.view.id}, SHA256SUMS {built.sums_sha256}"
@@ -100,6 +100,20 @@ def _pack(arguments: argparse.Namespace) -> int:
         print_json(_to_json(delivery, built))
     _say(delivery, built)
     return ExitCode.DONE
+
+
+def _require_directory(to: Path) -> None:
+    try:
+        found = stat.S_ISDIR(to.stat().st_mode)
+    except FileNotFoundError:
+        found = False
+    except OSError as error:
+        raise UsageError(
+            f"--to is {str(to)[:80]!r}, which can be no directory: {error.strerror}.",
+            fix="Name a directory that is there.",
+        ) from error
+    if not found:
+        raise UsageError(f"There is no directory {to}.", fix=f"mkdir -p {to}")
 
 
 def _print_checklist(delivery: "Delivery", *, as_json: bool) -> int:
@@ -199,7 +213,7 @@ def _tell(found: dict[str, Any]) -> None:
     elif kind == "problem":
         print(printable(f"could not check: {found['text']}"))
     elif kind == "anchor":
-        print(printable(f"{'pass' if found['passed'] else 'FAIL'}  anchor {found['id']}"))
+        print(printable(f"{'pass' if found['passed'] else 'miss'}  anchor {found['id']}"))
         if not found["passed"]:
             print(printable(f"      expected {found['expected']}"))
             print(printable(f"      answered {found['actual']} ({found['finish_reason']})"))

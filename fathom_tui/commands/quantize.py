@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fathom_tui.runner.ladder_child import Measured, Work
 
 DEFAULT_TYPE = "Q4_K_M"
+_SCRATCH = "ladder-"
 _RUNS_OWN = "-"
 """Of --imatrix without a file: the run's training rows."""
 
@@ -108,12 +110,22 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 def _work(arguments: argparse.Namespace, types: tuple[str, ...]) -> "Iterator[tuple[Work, str]]":
     """Give the order of what is to be measured, and the type wanted; its folder ends with it."""
     home = Home.from_env().prepare()
-    with tempfile.TemporaryDirectory(prefix="ladder-", dir=home.cache) as scratch:
+    _clear_after_killed(home.cache)
+    name = f"{_SCRATCH}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=name, dir=home.cache) as scratch:
         subject = str(arguments.subject)
         if subject.endswith(".gguf") or Path(subject).is_file():
             yield _of_file(arguments, types, Path(scratch)), DEFAULT_TYPE
         else:
             yield _of_run(arguments, types, Path(scratch), home)
+
+
+def _clear_after_killed(cache: Path) -> None:
+    """Delete what a command that was killed left of its work: up to the size of a model."""
+    for folder in cache.glob(f"{_SCRATCH}*"):
+        owner = folder.name.removeprefix(_SCRATCH).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_file(arguments: argparse.Namespace, types: tuple[str, ...], scratch: Path) -> "Work":
@@ -177,6 +189,8 @@ def _order(
     for path in (arguments.text, None if given in (None, _RUNS_OWN) else Path(given)):
         if path is not None and not path.is_file():
             raise UsageError(f"There is no file {path}.", fix="Name a text in UTF-8.")
+    if arguments.text is not None and given not in (None, _RUNS_OWN):
+        _require_apart(arguments.text, Path(given))
     return Work(
         f16=f16.absolute(),
         scratch=scratch,
@@ -189,6 +203,14 @@ def _order(
         imatrix=given is not None,
         imatrix_text=None if given in (None, _RUNS_OWN) else Path(given).absolute(),
     )
+
+
+def _require_apart(text: Path, training: Path) -> None:
+    if text.samefile(training):
+        raise UsageError(
+            f"{text} would both guide quantising and judge it.",
+            fix="Give --imatrix another text: training rows, not the held-out ones.",
+        )
 
 
 def _measured(work: "Work") -> "Measured":

@@ -49,15 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 Said = Mapping[str, Any]
-"""What a target says itself: live, versions; or error."""
+"""What a target says itself: live, versions and whether it answers; or error."""
 
 
 def _asked(rollouts: "Rollouts", name: str) -> Said:
     target = rollouts.target(name)
     try:
-        return {"live": target.live, "versions": target.versions, "error": None}
+        found = {"live": target.live, "versions": target.versions, "error": None}
+        return {**found, "answering": target.url is not None}
     except CouldNotCheck as error:
-        return {"live": None, "versions": [], "error": error.message}
+        return {"live": None, "versions": [], "error": error.message, "answering": False}
 
 
 def _as_json(row: Mapping[str, Any], said: Said) -> dict[str, Any]:
@@ -67,7 +68,8 @@ def _as_json(row: Mapping[str, Any], said: Said) -> dict[str, Any]:
         **{name: row.get(name) for name in names},
         "at": row["at"],
         "reason": row.get("reason"),
-        "live": row["version"] == said["live"] if known else None,
+        "live": said["answering"] and row["version"] == said["live"] if known else None,
+        "answering": said["answering"],
         "kept": row["version"] in said["versions"] if known else None,
         "error": said["error"],
     }
@@ -93,5 +95,5 @@ def _server(version: str, said: Said) -> str:
     if said["error"] is not None:
         return "not reached"
     if version == said["live"]:
-        return "live"
+        return "live" if said["answering"] else "stopped"
     return "kept" if version in said["versions"] else "not there"

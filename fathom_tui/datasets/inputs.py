@@ -1,5 +1,6 @@
 """Recent inputs of a served model, as somebody logged them: texts alone, without answers."""
 
+import os
 from pathlib import Path
 
 from fathom_tui.datasets.records import Table, read_table
@@ -17,8 +18,13 @@ def read_inputs(path: Path, column: str | None = None) -> list[str]:
         column: The engagement's input column; None where it has none.
 
     Raises:
-        DatasetError: The file cannot be read, has no such column, or no text in it.
+        DatasetError: The file cannot be read, has no such column, or no text in it; or it is a
+            pipe or a device, which may never end.
     """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise DatasetError(
+            f"{path} is no regular file.", fix="Write the inputs to a file first, and name that."
+        )
     texts = _lines(path) if path.suffix.lower() == ".txt" else _cells(path, column)
     texts = [text.strip() for text in texts if text.strip()]
     if not texts:

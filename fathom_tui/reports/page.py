@@ -19,6 +19,7 @@ from fathom_tui.reports.document import (
     Strong,
     Table,
     Text,
+    Typed,
     plain,
 )
 
@@ -77,6 +78,8 @@ def _line(text: Text, notes: tuple[Note, ...]) -> str:
         match piece:
             case Strong(text=inner):
                 parts.append(f"<strong>{quoted(inner)}</strong>")
+            case Typed(text=inner):
+                parts.append(f"<code>{quoted(inner)}</code>")
             case Linked(text=inner):
                 parts.append(linked(inner))
             case Cite(note=note):

@@ -26,6 +26,7 @@ from fathom_tui.reports.document import (
     Strong,
     Table,
     Text,
+    Typed,
     plain,
 )
 
@@ -153,7 +154,7 @@ def _line(text: Text, notes: tuple[Note, ...]) -> list[list[Any]]:
                 pieces.append(["strong", plain(inner)])
             case Cite(note=note):
                 pieces.append(["cite", notes.index(note) + 1])
-            case Linked(text=inner):
+            case Linked(text=inner) | Typed(text=inner):
                 pieces.append(["text", plain(inner)])
             case _:
                 pieces.append(["text", plain(piece)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from fathom_tui.store.projections import folded
 from fathom_tui.store.replay import Source, sources
 from fathom_tui.store.rows import EngagementRow, Finding, RunRow, Watching
 from fathom_tui.store.turnstile import TIMEOUT_S, Turnstile
+from fathom_tui.store.whole import whole_deployments
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -194,7 +196,7 @@ class Store:
 
     def deployments(self, slug: str | None = None) -> list[dict[str, Any]]:
         """Return each deployment as it was last recorded, the oldest first."""
-        return _latest(self._events("deployments", slug))
+        return _latest(self._whole(self._events("deployments", slug)))
 
     def checks(self, slug: str | None = None) -> list[dict[str, Any]]:
         """Return the anchor checks, oldest first."""
@@ -224,7 +226,7 @@ class Store:
             limit: Checks of each engagement, as `recent_checks` has them.
         """
         (answer,) = self._ask(
-            ("watched", limit), lambda session: [_watching(session.connection, limit)]
+            ("watched", limit), lambda session: [self._watching(session.connection, limit)]
         )
         return answer
 
@@ -295,6 +297,23 @@ class Store:
             lambda session: queries.events(session.connection, table, slug),
             needs=f"engagements/{slug}" if slug is not None else None,
         )
+
+    def _watching(self, connection: "DuckDBPyConnection", limit: int) -> Watching:
+        return Watching(
+            slugs=[row.slug for row in queries.engagements(connection)],
+            deployments=_latest(self._whole(queries.events(connection, "deployments", None))),
+            checks=queries.recent_checks(connection, limit, None),
+            alerts=sorted(queries.events(connection, "alerts", None), key=_when),
+        )
+
+    def _whole(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Leave out deployments that cannot be used; note each of them once."""
+        found: list[dict[str, Any]] = []
+        for slug, own in groupby(rows, key=lambda row: str(row["engagement"])):
+            usable, notes = whole_deployments(self.home.engagement_journal(slug), own)
+            found += usable
+            self.notes.extend(note for note in notes if note not in self.notes)
+        return found
 
     def _ask(
         self, key: object, work: Callable[[Session], list[Answer]], *, needs: str | None = None
@@ -374,15 +393,6 @@ def _not_found(what: str, name: str, names: Sequence[str]) -> NotFound:
     else:
         fix = f"There is no {what} yet."
     return NotFound(f"There is no {what} {name!r}.", fix=fix)
-
-
-def _watching(connection: "DuckDBPyConnection", limit: int) -> Watching:
-    return Watching(
-        slugs=[row.slug for row in queries.engagements(connection)],
-        deployments=_latest(queries.events(connection, "deployments", None)),
-        checks=queries.recent_checks(connection, limit, None),
-        alerts=sorted(queries.events(connection, "alerts", None), key=_when),
-    )
 
 
 def _latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

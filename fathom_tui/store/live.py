@@ -16,6 +16,7 @@ from fathom_tui.errors import NotFound, StoreError, UsageError
 from fathom_tui.events import Event
 from fathom_tui.store import journal
 from fathom_tui.store.paths import Home, check_slug
+from fathom_tui.store.whole import whole_deployments
 
 FIRST, LAST = 5, 50
 """Checks of a deployment that are read: its first ones, to compare with, and its last ones."""
@@ -34,7 +35,9 @@ class Watched:
     config: Mapping[str, Any]
     """The engagement's settings; empty where it has none."""
     deployments: tuple[Row, ...]
-    """Every deployment event, oldest first."""
+    """Every deployment event that can be used, oldest first."""
+    notes: tuple[str, ...] = ()
+    """Which deployment events were left out."""
     alerts: tuple[Row, ...]
     """The last alerts, oldest first."""
     facts: Mapping[str, Any]
@@ -84,11 +87,13 @@ def watched(home: Home, slug: str) -> Watched:
             f"{path} does not hold the event that made the engagement {slug!r}.",
             fix="Restore the file from a backup: fathom store check",
         )
+    deployments, notes = whole_deployments(path, lines.of("deployment"))
     return Watched(
         slug=slug,
         name=str(created.get("name", slug)),
         config=created.get("config") or {},
-        deployments=tuple(lines.of("deployment")),
+        deployments=tuple(deployments),
+        notes=tuple(notes),
         alerts=tuple(lines.of("alert", first=0, last=_ALERTS)),
         facts={str(row.get("key")): row.get("value") for row in lines.of("fact")},
         checks=lambda deployment: list(

@@ -169,3 +169,19 @@ class TestHooks:
     def test_none_are_set_up_by_default(self) -> None:
         assert Hooks().names == []
         assert Hooks().tell(ALERT, ["anything"]) == []
+
+
+def test_a_hook_that_never_stops_talking_is_ended_and_little_of_it_is_kept(tmp_path: Path) -> None:
+    found = run_command("cat /dev/zero", ALERT, patience_s=0.5)
+
+    assert (found.ok, found.detail) == (False, "it did not end within 0.5 s")
+
+
+def test_of_a_hook_that_says_much_the_beginning_is_kept(tmp_path: Path) -> None:
+    code = "import sys; print('begun'); sys.stdout.write('x' * 3_000_000)"
+
+    found = run_command(script(tmp_path, code), ALERT)
+
+    assert found.ok
+    assert found.detail.startswith("begun")
+    assert len(found.detail) == 200

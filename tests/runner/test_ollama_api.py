@@ -16,7 +16,7 @@ from fathom_tui.errors import EnvironmentProblem, ExitCode, UsageError
 from fathom_tui.runner.ollama_answers import Reply, Shown, can, release
 from fathom_tui.runner.ollama_api import OllamaApi
 from fathom_tui.runner.ollama_host import OllamaHost, parse_host
-from fathom_tui.runner.ollama_problem import ServerProblem
+from fathom_tui.runner.ollama_problem import ServerProblem, bad_answer
 from tests.runner.scripted_ollama import Cuts, Says, Scripted, lines, scripted
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -385,3 +385,10 @@ def test_health_checks_do_not_pay_for_the_official_client(server: Scripted) -> N
     )
 
     assert done.stdout.strip() == "['httpx']"
+
+
+def test_a_create_that_breaks_off_asks_for_the_deployment_again_and_not_for_a_run() -> None:
+    problem = bad_answer("http://127.0.0.1:11434", "POST /api/create", 200, "unexpected EOF")
+
+    assert problem.fix.startswith("Deploy again")
+    assert "fathom run" not in problem.fix

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fathom_tui.errors import UsageError
+from fathom_tui.runner.ollama_api import OllamaApi
 from fathom_tui.runner.ollama_host import parse_host, read_host
 
 # What Ollama v0.33.0-rc2 makes of these values (envconfig/config_test.go, TestHost).
@@ -141,3 +142,20 @@ def test_scheme_name_and_port_come_back_as_given(scheme: str, name: str, port: i
     if not scheme and name == "ollama.com" and port is None:
         default = 443
     assert (host.host, host.port) == (name.strip("[]"), port or default)
+
+
+@pytest.mark.parametrize("value", ["..", "a..b", ".", "a" * 300, "b." * 130 + "b", ".a:80"])
+def test_a_name_that_no_resolver_takes_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="neither a name nor an address"):
+        read_host({"OLLAMA_HOST": value})
+
+
+def test_a_name_may_end_with_the_root_s_dot() -> None:
+    assert read_host({"OLLAMA_HOST": "example.com.:80"}).host == "example.com."
+
+
+def test_a_name_that_cannot_be_decoded_is_refused_before_any_call() -> None:
+    host = read_host({"OLLAMA_HOST": "xn--a.example:80"})
+
+    with pytest.raises(UsageError, match="which is none"):
+        OllamaApi(host)

@@ -105,6 +105,11 @@ def test_a_run_is_measured_on_its_own_rows_from_its_own_type_on(home: Home, expo
         (("nowhere.gguf", "--text", "{text}"), "There is no file nowhere.gguf", "16-bit GGUF"),
         (("{tiny}",), "brings no text to judge by", "Add --text FILE"),
         (("{tiny}", "--text", "{text}", "--imatrix"), "no training rows", "Add --imatrix FILE"),
+        (
+            ("{tiny}", "--text", "{text}", "--imatrix", "{text}"),
+            "guide quantising and judge",
+            "rows",
+        ),
         (("{tiny}", "--text", "{text}", "--types", "Q9"), "There is no type 'Q9'", "Q2_K,Q3_K_M"),
         (("{tiny}", "--text", "none.txt"), "There is no file none.txt", "UTF-8"),
         (("{tiny}", "--text", "{text}", "--out", "none"), "no directory none", "mkdir none"),
@@ -142,3 +147,15 @@ def test_too_short_a_text_could_not_be_checked(home: Home, tiny: Path, text: Pat
 
     assert done.returncode == 3
     assert "fewer than two chunks of 64" in done.stderr
+
+
+def test_what_a_killed_command_left_is_deleted_by_the_next_one(home: Home, tiny: Path) -> None:
+    home.prepare()
+    (home.cache / "ladder-999999999-x").mkdir()
+    (home.cache / "ladder-999999999-x" / "f16.logits").touch()
+    alive = home.cache / f"ladder-{os.getpid()}-y"
+    alive.mkdir()
+
+    fathom(home, "quantize", str(tiny))
+
+    assert [path.name for path in home.cache.iterdir()] == [alive.name]

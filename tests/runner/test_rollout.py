@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,11 @@ from fathom_tui.runner.embedded import embedded_gguf
 from fathom_tui.runner.llama_target import LlamaCppTarget
 from fathom_tui.runner.release import alone, announce, keep_anchors, pending, settle
 from fathom_tui.runner.rollout import Rollouts
+from fathom_tui.runner.targets import open_target
 from fathom_tui.serving import ServingSpec
 from fathom_tui.store import Home, Store
+from fathom_tui.store.artifacts import content
+from tests.ollama_double.started import double
 from tests.served import (
     MOST_TOKENS,
     N_CTX,
@@ -256,3 +260,101 @@ def test_an_agent_that_starts_after_a_power_cut_settles_what_was_left_open(
     assert two.target.live == "v1"
     assert two.target.url is not None
     assert states(two) == {"v2": "rolled_back", "v1": "serving"}
+
+
+class TestWhatAnAttackFound:
+    def test_a_settled_release_remembers_the_version_before(self, two: Deployment) -> None:
+        announce(two.root, "v2", "v1")
+        there, _ = rollouts(two)
+        there.settle_open()
+
+        assert there.roll_back(None).version == "v1"
+
+    def test_a_crash_before_the_ledger_knows_is_settled_by_whoever_comes_next(
+        self, two: Deployment
+    ) -> None:
+        there, _ = rollouts(two)
+        announce(two.root, "v1", "v2", "llama-cpp")
+        two.target.activate("v1")  # and here the power went: the ledger still has v2
+
+        there.settle_open()
+
+        assert states(two) == {"v2": "superseded", "v1": "serving"}
+        assert pending(two.root) is None
+        assert there.roll_back(None).version == "v2"
+
+    def test_a_server_that_has_the_old_version_is_believed(self, two: Deployment) -> None:
+        two.target.activate("v1")
+        announce(two.root, "v2", "v1")
+        there, _ = rollouts(two)
+
+        there.settle_open()
+
+        assert states(two) == {"v2": "rolled_back", "v1": "serving"}
+
+    @pytest.mark.parametrize("note", ['{"version": "v2", "previous": 5}', "[]", '{"version": 1}'])
+    def test_a_note_that_makes_no_sense_is_refused(self, two: Deployment, note: str) -> None:
+        (two.root / "release.json").write_text(note, "utf-8")
+
+        with pytest.raises(EnvironmentProblem, match="does not say which release"):
+            rollouts(two)[0].roll_back(None)
+
+        assert states(two)["v2"] == "serving"
+
+    def test_a_version_without_anchors_can_be_rolled_back_to(self, two: Deployment) -> None:
+        path = two.root / "v1.anchors.json"
+        data = json.loads(path.read_text("utf-8"))
+        path.write_text(json.dumps({**data, "anchors": []}), "utf-8")
+
+        done = rollouts(two)[0].roll_back(None)
+
+        assert (done.version, done.anchors) == ("v1", None)
+        assert two.target.live == "v1"
+
+
+class TestAnotherTarget:
+    """Version 1 on llama.cpp, version 2 of the same file on Ollama (the double of the contract)."""
+
+    @pytest.fixture
+    def both(
+        self, lively: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Deployment]:
+        first = versions(lively, 1)
+        with double(tmp_path / "models") as server:
+            monkeypatch.setenv("OLLAMA_HOST", server.url)
+            ollama = open_target("ollama", root=first.root, alias=SLUG)
+            made = ollama.create(embedded_gguf(), spec(content(embedded_gguf()).sha256))
+            keep_anchors(first.root, replace(first.anchors, version=made))
+            row = {"id": f"{SLUG}:{made}", "run": f"{SLUG}-1", "version": made, "target": "ollama"}
+            event = {**row, "state": "created", "alias": ollama.alias, "sha256": "2" * 64}
+            Store(lively).record(SLUG, "deployment", event)
+            yield first
+        first.target.stop()
+
+    def test_takes_over_and_the_old_one_is_stopped(self, both: Deployment) -> None:
+        there, said = rollouts(both)
+
+        done = there.roll_back("v2")
+
+        assert (done.target, done.version, done.previous) == ("ollama", "v2", "v1")
+        assert both.target.url is None
+        assert "acme-triage on llama-cpp was stopped; its versions are kept." in said
+
+    def test_has_a_way_back(self, both: Deployment) -> None:
+        there, _ = rollouts(both)
+        there.roll_back("v2")
+
+        back = there.roll_back(None)
+
+        assert (back.target, back.version) == ("llama-cpp", "v1")
+        assert both.target.url is not None
+        assert there.target("ollama").live is None
+
+    def test_that_fails_leaves_the_old_one_answering(self, both: Deployment) -> None:
+        spoil_version(both, "v2")
+
+        with pytest.raises(GateRefused, match="v2 does not go live"):
+            rollouts(both)[0].roll_back("v2")
+
+        assert both.target.url is not None
+        assert states(both) == {"v1": "serving", "v2": "failed"}
