@@ -128,7 +128,7 @@ def _program() -> str:
         ("demo tickets: most alike pair", f"{alike:.2f}", "below 0.5"),
         ("– most alike to any Banking77 message", f"{other:.2f}", "below 0.6"),
     ]
-    rows += _advisor()
+    rows += _advisor() + _watch()
     lines = ["| what | measured | wanted |", "|---|---|---|"]
     return "\n".join(lines + [f"| {what} | {found} | {wanted} |" for what, found, wanted in rows])
 
@@ -160,6 +160,30 @@ def _advisor() -> list[tuple[str, str, str]]:
             f"{training['worst_percent']:.1f} %",
             "10 %",
         ),
+    ]
+
+
+def _watch() -> list[tuple[str, str, str]]:
+    perplexity, export, deploy = _result("perplexity"), _result("export"), _result("deploy")
+    health, screen, units = _result("health"), _result("health_screen"), _result("units")
+    sizes = [screen[size] for size in ("80x24", "140x40")]
+    again = max(size["shown_again"]["median_ms"] for size in sizes)
+    news = max(size["after_a_check"]["median_ms"] for size in sizes)
+    same = "every digit" if perplexity["equal"] else "differs"
+    slowest = max(deploy[name]["median_s"] for name in ("llama-cpp", "ollama"))
+    return [
+        ("perplexity and KL divergence against llama.cpp's own tool", same, "every digit"),
+        ("export and quantise, rate of the bare tools", f"{export['rate']:.2f}", "0.80"),
+        ("a full deploy: create, anchors, alias, anchors", f"{slowest:.0f} s", "30 s"),
+        (
+            "health of 20 anchors, beside the requests",
+            f"{health['in_process_overhead']:.1%}",
+            "5 %",
+        ),
+        ("– the command", f"{health['command_overhead_s']:.2f} s", "0.4 s"),
+        ("Health over 10,000 checks, shown again", f"{again:.0f} ms", "150 ms"),
+        ("– after a new check", f"{news:.0f} ms", "150 ms"),
+        ("systemd exposure of the units, worst", f"{units['worst']:.1f}", "2.0"),
     ]
 
 

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fathom_tui.gates import Gate, Outcome
+from fathom_tui.health import needed
 from fathom_tui.package import Delivery
 
 ANCHORS_WANTED = 20
-"""Anchor prompts that must pass (book, ch. 5)."""
+"""Anchor prompts that should be there (book, ch. 5)."""
+ADAPTER = "adapter/adapter_model.safetensors"
+_FEW = "verify.anchors"
+"""The gate that warns of fewer anchors."""
+_COMMANDS = (
+    *("python3 verify.py --url URL", "python3 verify.py", "verify.py --url", "nvidia-smi"),
+    *("usage.md", "benchmarks.md", "eval/", ADAPTER, "SHA256SUMS"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,8 @@ class Item:
     """The check that ticked it, with its date or values; empty leaves it open."""
     how: str = ""
     """How to do it where it is open."""
+    typed: tuple[str, ...] = ()
+    """Parts of the texts that are to be typed, or read, letter by letter."""
 
     @property
     def done(self) -> bool:
@@ -71,12 +81,14 @@ def checklist(delivery: Delivery) -> tuple[Item, ...]:
 
 
 def _gated(delivery: Delivery, name: str, text: str, how: str) -> Item:
-    section, gate = "Built and measured", delivery.gates.get(name)
+    section, gate, typed = "Built and measured", delivery.gates.get(name), (name, "benchmarks.md")
     if gate is None:
-        return Item(section=section, text=text, how=f"This run has no gate {name}. {how}")
+        said = f"This run has no gate {name}. {how}"
+        return Item(section=section, text=text, how=said, typed=typed)
     if gate.outcome is Outcome.REFUSE:
-        return Item(section=section, text=text, how=_lifted(delivery, gate))
-    return Item(section=section, text=text, evidence=_gate_evidence(delivery, gate))
+        return Item(section=section, text=text, how=_lifted(delivery, gate), typed=typed)
+    evidence = _gate_evidence(delivery, gate)
+    return Item(section=section, text=text, evidence=evidence, typed=typed)
 
 
 def _gate_evidence(delivery: Delivery, gate: Gate) -> str:
@@ -95,8 +107,9 @@ def _lifted(delivery: Delivery, gate: Gate) -> str:
 def _served(delivery: Delivery) -> list[Item]:
     section, deployment = "Served where it was made", delivery.deployment
     if deployment is None:
-        how = f"Not deployed from here: fathom deploy {delivery.slug}"
-        return [Item(section=section, text="Served and answering", how=how)]
+        command = f"fathom deploy {delivery.slug}"
+        how = f"Not deployed from here: {command}"
+        return [Item(section=section, text="Served and answering", how=how, typed=(command,))]
     items = [_answers(delivery, section, deployment), _anchors(delivery, section)]
     if str(deployment.get("target")) == "vllm":
         items += _vllm(section)
@@ -109,21 +122,33 @@ def _answers(delivery: Delivery, section: str, deployment: Mapping[str, Any]) ->
     if gate is not None and gate.outcome is Outcome.PASS:
         name = f"gate {gate.name} of {delivery.view.id}, deployment {deployment['id']}"
         state = f"{deployment['target']}, {deployment['state']} since {_day(deployment)}"
-        return Item(section=section, text=text, evidence=f"{name} ({state})")
-    return Item(section=section, text=text, how=f"fathom health {delivery.slug}")
+        found = f"{name} ({state})"
+        return Item(section=section, text=text, evidence=found, typed=(gate.name,))
+    how = f"fathom health {delivery.slug}"
+    return Item(section=section, text=text, how=how, typed=(how,))
 
 
 def _anchors(delivery: Delivery, section: str) -> Item:
-    text = f"{ANCHORS_WANTED} anchor prompts pass through the served endpoint"
+    there = len(delivery.anchors.anchors)
+    text = f"All {there} anchor prompts pass through the served endpoint"
+    if there < ANCHORS_WANTED:
+        text += f" ({ANCHORS_WANTED} wanted{_few(delivery)})"
     how = f"fathom health {delivery.slug}"
+    typed = (how, _FEW)
     if not delivery.checks:
-        return Item(section=section, text=text, how=f"Never asked. {how}")
+        return Item(section=section, text=text, how=f"Never asked. {how}", typed=typed)
     last = delivery.checks[-1]
     passed, total = int(last["passed"]), int(last["total"])
     said = f"{passed} of {total} passed on {_day(last)}"
-    if passed == total >= ANCHORS_WANTED:
-        return Item(section=section, text=text, evidence=f"check of {last['deployment']}: {said}")
-    return Item(section=section, text=text, how=f"{said}. {how}")
+    if passed == total >= there > 0:
+        found = f"check of {last['deployment']}: {said}"
+        return Item(section=section, text=text, evidence=found, typed=typed)
+    return Item(section=section, text=text, how=f"{said}. {how}", typed=typed)
+
+
+def _few(delivery: Delivery) -> str:
+    gate = delivery.gates.get(_FEW)
+    return f", see warning {_FEW}" if gate is not None and gate.outcome is Outcome.WARN else ""
 
 
 def _vllm(section: str) -> list[Item]:
@@ -141,18 +166,34 @@ def _vllm(section: str) -> list[Item]:
 
 def _alerts(delivery: Delivery, section: str) -> Item:
     text = "Somebody is told when the anchors fail"
+    health = f"fathom health {delivery.slug}"
+    told = [row for row in delivery.alerts if any(d.get("ok") for d in row.get("delivered") or ())]
+    if told:
+        hooks = ", ".join(str(d["hook"]) for d in told[-1]["delivered"] if d.get("ok"))
+        found = f"alert of {_day(told[-1])}, delivered by {hooks}"
+        return Item(section=section, text=text, evidence=found)
     hook = next((k for k in ("alert_command", "alert_webhook") if delivery.facts.get(k)), "")
     if hook:
-        return Item(section=section, text=text, evidence=f"fact {hook} of the engagement is set")
-    return Item(
-        section=section, text=text, how=f"fathom health {delivery.slug} --on-alert COMMAND --keep"
-    )
+        never = "never delivered" if delivery.alerts else "never fired yet"
+        serve = f"fathom serve {delivery.slug}"
+        ours = str((delivery.deployment or {}).get("target")) == "llama-cpp"
+        stop = f"{serve} --stop" if ours else "stop the service that serves it"
+        how = f"{hook} is set, {never}: test it with {stop}, then {health}, and start it again"
+        typed = (hook, health, f"{serve} --stop")
+        return Item(section=section, text=text, how=how, typed=typed)
+    how = f"{health} --on-alert COMMAND --keep"
+    return Item(section=section, text=text, how=how, typed=(how,))
 
 
 def _receiving(delivery: Delivery) -> list[Item]:
     section = "On the machine that receives it"
+    log = f"journalctl --user -u {delivery.slug}-anchors.service"
+    timers = "systemctl --user list-timers"
     asked = (
-        ("Checksums right, the file loads, all anchors pass", "python3 verify.py (exit code 0)"),
+        (
+            f"Checksums right, the file loads, {_enough(delivery)}",
+            "python3 verify.py (exit code 0)",
+        ),
         (
             "A test prompt answers what the contract allows",
             "The request in usage.md, \u201cAsk it\u201d.",
@@ -164,10 +205,17 @@ def _receiving(delivery: Delivery) -> list[Item]:
         ("Memory of the GPU is enough", "nvidia-smi while it answers; skip it on a CPU."),
         (
             "Anchors are asked every day",
-            "Install the timer of usage.md, and look at its log tomorrow.",
+            f"Install the timer of usage.md. Is it there: {timers}. Tomorrow, its log: {log}",
         ),
     )
-    return [Item(section=section, text=text, how=how) for text, how in asked]
+    typed = (log, timers, *_COMMANDS)
+    return [Item(section=section, text=text, how=how, typed=typed) for text, how in asked]
+
+
+def _enough(delivery: Delivery) -> str:
+    total = len(delivery.anchors.anchors)
+    least = needed(delivery.anchors.threshold, total)
+    return f"{'all' if least == total else f'at least {least} of'} {total} anchors pass"
 
 
 def _handover(delivery: Delivery) -> list[Item]:
@@ -178,20 +226,28 @@ def _handover(delivery: Delivery) -> list[Item]:
         Item(
             section=section,
             text="Adapter delivered, not merged",
-            evidence=_artifact(delivery, "adapter", "adapter/"),
+            evidence=_adapter(delivery),
             how="The run kept no adapter.",
+            typed=_COMMANDS,
         ),
         Item(
             section=section,
             text="Benchmarks and evaluation cases delivered",
+            typed=_COMMANDS,
             evidence=f"benchmarks.md and eval/ of {delivery.view.id}, {len(delivery.cases)} cases "
             f"scored on the file {model}",
         ),
-        Item(section=section, text="A call of 30 minutes", how="Walk through usage.md together."),
+        Item(
+            section=section,
+            text="A call of 30 minutes",
+            how="Walk through usage.md together.",
+            typed=_COMMANDS,
+        ),
         Item(
             section=section,
             text="The client restarts it alone",
             how="They reboot the machine and run verify.py --url while you only watch.",
+            typed=_COMMANDS,
         ),
         _purged(delivery, section),
     ]
@@ -207,9 +263,9 @@ def _licence(delivery: Delivery, section: str) -> Item:
     return Item(section=section, text=text, how=f"{licence.name} {what}; see LICENSE.")
 
 
-def _artifact(delivery: Delivery, name: str, where: str) -> str:
-    found = delivery.view.artifacts.get(name)
-    return f"{where}, sha256 {found.sha256[:12]}… in the run's journal" if found else ""
+def _adapter(delivery: Delivery) -> str:
+    found = delivery.adapter_sha256
+    return f"{ADAPTER}, sha256 {found}, as in SHA256SUMS" if found else ""
 
 
 def _purged(delivery: Delivery, section: str) -> Item:
@@ -220,11 +276,8 @@ def _purged(delivery: Delivery, section: str) -> Item:
         said = f"certificate {str(last['certificate']).rpartition('/')[2]} of {_day(last)}"
         return Item(section=section, text=text, evidence=f"{said}, by {last['by']}")
     due = f"due on {until}: " if until else "within 30 days of the hand-over: "
-    return Item(
-        section=section,
-        text=text,
-        how=f"{due}fathom engagement purge {delivery.slug} --by NAME --reason TEXT",
-    )
+    command = f"fathom engagement purge {delivery.slug} --by NAME --reason TEXT"
+    return Item(section=section, text=text, how=f"{due}{command}", typed=(command,))
 
 
 def _day(row: Mapping[str, Any]) -> str:
@@ -249,8 +302,11 @@ def to_markdown(items: Sequence[Item], title: str) -> str:
 
 
 def _line(item: Item) -> str:
-    from fathom_tui.reports.markdown import quoted
+    from fathom_tui.reports.document import with_code
+    from fathom_tui.reports.markdown import line
 
-    if item.done:
-        return f"- [x] {quoted(item.text)}. Verified by: {quoted(item.evidence)}"
-    return f"- [ ] {quoted(item.text)}. To do: {quoted(item.how)}"
+    mark, word, said = (
+        ("x", "Verified by", item.evidence) if item.done else (" ", "To do", item.how)
+    )
+    shown = [line(with_code(text, item.typed)) for text in (item.text, said)]
+    return f"- [{mark}] {shown[0]}. {word}: {shown[1]}"

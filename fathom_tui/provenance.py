@@ -1,10 +1,14 @@
 """Where every part of a package is from: run, plan, hashes, gates, hardware, versions."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fathom_tui.gates import Gate, Outcome
 from fathom_tui.package import Delivery, public_plan
+
+_PORT = re.compile(r"(https?://(?:127\.0\.0\.1|localhost|\[::1\])):\d+", re.IGNORECASE)
+"""A server of this machine with its port, which is another one after the next start."""
 
 
 def provenance(delivery: Delivery, packages: Mapping[str, str]) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _gate(delivery: Delivery, gate: Gate) -> dict[str, Any]:
     return {
         "name": gate.name,
         "outcome": gate.outcome.value,
-        "reason": delivery.public(gate.reason),
+        "reason": _PORT.sub(r"\1", delivery.public(gate.reason)),
         "waived": gate.outcome is Outcome.REFUSE and gate.name in delivery.waived,
     }
 

@@ -172,7 +172,7 @@ class OllamaTarget:
         try:
             now = self._shelf()
             unmoved = now.tags.get(LIVE) == shelf.tags.get(LIVE)
-            if unmoved or not (LIVE not in now.tags or now.stands_for(version)):
+            if unmoved or not (now.live is None or now.stands_for(version)):
                 return
             if shelf.live is not None:
                 self._api.copy(self._named(shelf.live), self.alias)

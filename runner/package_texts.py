@@ -11,7 +11,7 @@ from fathom_tui import __version__
 from fathom_tui.checklist import checklist, to_markdown
 from fathom_tui.errors import UsageError
 from fathom_tui.licences import licence_file
-from fathom_tui.package import Delivery, answer_lines, eval_lines
+from fathom_tui.package import Delivery, answer_lines, at_delivery, eval_lines
 from fathom_tui.provenance import provenance
 from fathom_tui.reports.document import Document
 
@@ -37,7 +37,7 @@ def texts(delivery: Delivery) -> tuple[dict[str, str], list[str]]:
         "eval/answers.jsonl": answer_lines(delivery),
         "eval/contract.json": _json(delivery.contract.to_json()),
         "eval/grammar.gbnf": delivery.contract.grammar().rstrip("\n") + "\n",
-        "anchors.json": _json(delivery.anchors.to_json()),
+        "anchors.json": _json({**delivery.anchors.to_json(), "at_delivery": at_delivery(delivery)}),
         "provenance.json": _json(provenance(delivery, {"fathom-tui": __version__, **packages})),
         "sbom.cdx.json": _json(bill(delivery, packages, __version__)),
         "LICENSE": licence_file(delivery.licence, delivery.base),
@@ -106,7 +106,7 @@ def _modelfile(delivery: Delivery, notes: list[str]) -> dict[str, str]:
 
 _INDEX = (
     ("usage.md", "how to run it, ask it, repair it; begin here"),
-    ("verify.py", "checks every file and asks every anchor; needs only Python"),
+    ("verify.py", "checks every file and asks every anchor; --eval also every evaluation case"),
     ("benchmarks.md", "what was measured, the failures as well, with its drawings"),
     ("Modelfile", "for Ollama"),
     ("adapter/", "the LoRA adapter, not merged"),

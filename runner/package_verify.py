@@ -7,7 +7,13 @@ llama-cpp-python where the file itself is asked rather than a server.
     python3 verify.py --url http://127.0.0.1:8000/v1    a server that answers for it
     python3 verify.py --checksums-only              the files alone
 
-Ends with 0 when all is well, 1 when a file or an anchor is wrong, 3 when it could not check.
+    python3 verify.py --eval                        the evaluation cases as well: minutes
+
+Ends with 0 when all is well, 1 when a file is wrong, fewer anchors pass than must or fewer cases
+are right than chance explains, 3 when it could not check.
+
+How many anchors must pass is the "threshold" in anchors.json, a share of them: where two answers
+are almost equally likely, another llama.cpp or another machine may choose the other one.
 
 Checksums tell damage, not forgery: compare the sum of SHA256SUMS itself with the one that the
 sender told you in another way.
@@ -16,6 +22,7 @@ sender told you in another way.
 import argparse
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -38,10 +45,12 @@ server of another version may be, that is the difference between 20 seconds and 
 answers of a 135M model on two cores; what a person has set stays."""
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _BLOCK = 1 << 20
+_MOST_TOKENS = 2**31 - 1
+"""llama.cpp counts tokens in 32 bits with a sign (include/llama.h, llama_token)."""
 _TIMEOUT_S = 120
 
 Tell = Callable[[dict[str, Any]], None]
-"""Told of each thing as it is found: {"kind": "file" | "anchor" | "case" | "problem", ...}."""
+"""Told of each thing: {"kind": "file" | "anchor" | "case" | "sum" | "problem", ...}."""
 Ask = Callable[[list[dict[str, str]], int], tuple[str, str]]
 """Answers messages within so many tokens: (text, finish reason)."""
 
@@ -147,16 +156,28 @@ def _files(directory: Path, prefix: str = "") -> Iterator[str]:
 
 
 def check_anchors(directory: Path, ask: Ask, tell: Tell) -> bool:
-    """Ask every anchor; return whether all answers are right.
+    """Ask every anchor; return whether as many answers are right as must be.
 
     Raises:
         CannotCheckError: The anchors cannot be read, there are none, or nobody answers.
     """
-    return _ask_all(read_anchors(directory), _anchors(directory), "anchor", ask, tell)
+    settings, anchors = read_anchors(directory), _anchors(directory)
+    right = _ask_all(settings, anchors, "anchor", ask, tell)
+    least = needed(settings.get("threshold", 1), len(anchors))
+    tell({"kind": "sum", "text": f"{right} of {len(anchors)} anchors passed, {least} must"})
+    return right >= least
 
 
-def check_cases(directory: Path, ask: Ask, tell: Tell) -> None:
-    """Ask every evaluation case; each is told, none decides.
+def needed(threshold: float, total: int) -> int:
+    """Return how many must pass, as `fathom health` counts: 0.9 of 20 is 18, 0.9 of 10 is 9."""
+    return math.ceil(threshold * total - 1e-9)
+
+
+def check_cases(directory: Path, ask: Ask, tell: Tell) -> bool:
+    """Ask every evaluation case; return whether it is no worse than when it was delivered.
+
+    Worse is a count below the low end of the 95 % interval of the count at delivery. Where only
+    answers held to a grammar were counted then, no count here is comparable and none decides.
 
     Raises:
         CannotCheckError: The cases cannot be read, or nobody answers.
@@ -164,9 +185,27 @@ def check_cases(directory: Path, ask: Ask, tell: Tell) -> None:
     try:
         lines = (directory / CASES).read_text("utf-8").split("\n")
         cases = [json.loads(line) for line in lines if line]
-    except (OSError, ValueError) as error:
+        for case in cases:
+            _require_case(case)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CannotCheckError(f"{CASES} cannot be read: {error}") from error
-    _ask_all(read_anchors(directory), cases, "case", ask, tell)
+    settings = read_anchors(directory)
+    right = _ask_all(settings, cases, "case", ask, tell)
+    said, least = _at_delivery(settings.get("at_delivery"), len(cases))
+    tell({"kind": "sum", "text": f"{right} of {len(cases)} cases right, {said}"})
+    return right >= least
+
+
+def _at_delivery(known: Any, total: int) -> tuple[str, int]:
+    """Return what is known of the same cases at delivery, and how many must be right."""
+    if not isinstance(known, dict) or known.get("total") != total:
+        return "not counted at delivery", 0
+    right = f"{known['right']} at delivery"
+    if not known["free"]:
+        return f"{right} when held to the grammar, which nothing here does", 0
+    low, high = known["low"], known["high"]
+    said = f"{right} (95 %: {low:.0%} to {high:.0%}), below {known['least']} is worse"
+    return said, int(known["least"])
 
 
 def read_anchors(directory: Path) -> dict[str, Any]:
@@ -177,13 +216,47 @@ def read_anchors(directory: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((directory / ANCHORS).read_text("utf-8"))
-        if not isinstance(found["anchors"], list) or not isinstance(found["system"], str):
-            raise TypeError("no list of anchors with a system text")
-        int(found["max_new_tokens"])
-        int(found["n_ctx"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotCheckError(f"{ANCHORS} cannot be read: {error!r}") from error
-    return dict(found)
+        if not isinstance(found, dict) or not isinstance(found.get("anchors"), list):
+            raise TypeError("no object with a list of anchors")
+        _require_texts(found, ("engagement", "system"))
+        for name in ("max_new_tokens", "n_ctx"):
+            if type(found.get(name)) is not int or not 0 < found[name] <= _MOST_TOKENS:
+                raise TypeError(f"{name} is no number of tokens")
+        contract = found.get("contract")
+        _require_texts(contract if isinstance(contract, dict) else {}, ("kind",))
+        for anchor in found["anchors"]:
+            _require_case(anchor)
+        _require_shares(found)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise CannotCheckError(f"{ANCHORS} cannot be read: {error}") from error
+    return found
+
+
+def _require_case(case: Any) -> None:
+    if not isinstance(case, dict):
+        raise TypeError("an entry is no object")
+    _require_texts(case, ("id", "input", "expected"))
+
+
+def _require_texts(found: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        text = found.get(name)
+        if not isinstance(text, str):
+            raise TypeError(f"{name} is missing, or no text")
+        text.encode()  # half a character could be neither sent nor printed
+
+
+def _require_shares(found: dict[str, Any]) -> None:
+    known = found.get("at_delivery")
+    shares = [found.get("threshold", 1)]
+    if isinstance(known, dict):
+        shares += [known.get("low"), known.get("high")]
+        if any(type(known.get(name)) is not int for name in ("right", "total", "least")):
+            raise TypeError("at_delivery holds no counts")
+        if type(known.get("free")) is not bool:
+            raise TypeError("at_delivery does not say how it was answered")
+    if any(type(share) not in (int, float) or not 0 <= share <= 1 for share in shares):
+        raise TypeError("a share is no number from 0 to 1")
 
 
 def _anchors(directory: Path) -> list[dict[str, Any]]:
@@ -195,12 +268,12 @@ def _anchors(directory: Path) -> list[dict[str, Any]]:
 
 def _ask_all(
     settings: dict[str, Any], cases: list[dict[str, Any]], kind: str, ask: Ask, tell: Tell
-) -> bool:
-    right = True
+) -> int:
+    right = 0
     for case in cases:
         text, reason = ask(messages(settings["system"], case["input"]), settings["max_new_tokens"])
         passed = reason == "stop" and same(text, case["expected"], settings["contract"]["kind"])
-        right = right and passed
+        right += passed
         tell(
             {
                 "kind": kind,
@@ -338,11 +411,14 @@ def check(arguments: argparse.Namespace, tell: Tell) -> int:
             return code  # a damaged model is not loaded
         ask = _asked(arguments)
         code = GOOD if check_anchors(directory, ask, tell) else BAD
-        if arguments.eval:
-            check_cases(directory, ask, tell)
+        if arguments.eval and not check_cases(directory, ask, tell):
+            code = BAD
         return code
     except CannotCheckError as error:
         tell({"kind": "problem", "text": str(error)})
+        return COULD_NOT_CHECK
+    except Exception as error:  # unknown is not bad, which the interpreter's own code 1 would say
+        tell({"kind": "problem", "text": f"the check broke off: {error!a}"})
         return COULD_NOT_CHECK
 
 
@@ -357,32 +433,41 @@ class Person:
     """Tells a person line by line, and at the end what it comes to."""
 
     def __init__(self) -> None:
-        self.count: dict[tuple[str, bool], int] = {}
+        self.files = {True: 0, False: 0}
+        self.sums: list[str] = []
 
     def __call__(self, found: dict[str, Any]) -> None:
         """Print one finding; right evaluation cases are only counted."""
         kind = found["kind"]
         if kind == "problem":
             print(f"could not check: {printable(found['text'])}")
-            return
-        good = found["state"] == "ok" if kind == "file" else bool(found["passed"])
-        self.count[kind, good] = self.count.get((kind, good), 0) + 1
-        if kind == "file":
-            print(f"{'ok  ' if good else 'FAIL'}  {printable(found['path'])}"
-                  + ("" if good else f": {printable(found['state'])}"))  # fmt: skip
-        elif kind == "anchor" or not good:
-            print(f"{'pass' if good else 'FAIL'}  {kind} {printable(found['id'])}")
-            if not good:
-                print(f"      expected {printable(found['expected'])}")
-                print(f"      answered {printable(found['actual'])} ({found['finish_reason']})")
+        elif kind == "sum":
+            self.sums.append(printable(found["text"]))
+        elif kind == "file":
+            self._file(found)
+        else:
+            self._answer(found)
+
+    def _file(self, found: dict[str, Any]) -> None:
+        good = found["state"] == "ok"
+        self.files[good] += 1
+        print(f"{'ok  ' if good else 'FAIL'}  {printable(found['path'])}"
+              + ("" if good else f": {printable(found['state'])}"))  # fmt: skip
+
+    def _answer(self, found: dict[str, Any]) -> None:
+        kind, good = found["kind"], bool(found["passed"])
+        if kind == "anchor" or not good:
+            print(f"{'pass' if good else 'miss'}  {kind} {printable(found['id'])}")
+        if not good:
+            print(f"      expected {printable(found['expected'])}")
+            print(f"      answered {printable(found['actual'])} ({found['finish_reason']})")
 
     def end(self, code: int) -> None:
         """Print the sums."""
-        names = {"file": "files right", "anchor": "anchors passed", "case": "cases right"}
-        for kind, name in names.items():
-            good, bad = self.count.get((kind, True), 0), self.count.get((kind, False), 0)
-            if good + bad:
-                print(f"{good} of {good + bad} {name}")
+        if any(self.files.values()):
+            print(f"{self.files[True]} of {sum(self.files.values())} files right")
+        for text in self.sums:
+            print(text)
         print({GOOD: "PASS", BAD: "FAIL"}.get(code, "COULD NOT CHECK"))
 
 
@@ -411,7 +496,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, help="CPU threads; all cores unless given")
     made.add_argument("--checksums-only", action="store_true", help="load nothing")
     made.add_argument("--anchors-only", action="store_true", help="read no file but the model's")
-    made.add_argument("--eval", action="store_true", help="also ask every evaluation case")
+    made.add_argument("--eval", action="store_true", help="also ask every evaluation case: minutes")
     made.add_argument("--lines", action="store_true", help="print each finding as a line of JSON")
     made.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     return made

@@ -73,10 +73,10 @@ class TestDocument:
         assert "The test split was opened 3 times in this engagement." in text
 
     def test_repeats_every_warning_and_waiver(self, delivery: Delivery, text: str) -> None:
-        assert "- **data.floor**: 48 training rows are few." in text
+        assert "- `data.floor`: 48 training rows are few." in text
         waiver = {"gate": "data.floor", "by": "Ann", "reason": "a pilot", "at": "2026-11-22T05"}
         waived = to_markdown(benchmarks(replace(delivery, waivers=(waiver,))), {})
-        assert "- **data.floor**, lifted by Ann on 2026-11-22: a pilot" in waived
+        assert "- `data.floor`, lifted by Ann on 2026-11-22: a pilot" in waived
 
     def test_of_a_file_without_a_mistake_says_so(self, delivery: Delivery) -> None:
         right = tuple(c for c in delivery.cases if c.right())

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fathom_tui.checklist import Item, checklist
 from fathom_tui.package import Delivery, ScoredCase
 from fathom_tui.reports.document import Code, Document
 from fathom_tui.reports.markdown import to_markdown
@@ -104,6 +105,48 @@ def test_says_what_was_measured_and_what_was_not(text: str) -> None:
     assert "| An answer through the server, one at a time | two cores | 0.5 s |" in text
     assert "Time to the first token" in text
     assert "Tokens generated" not in text  # this run did not measure them
+
+
+def test_commands_and_names_can_be_read_raw(text: str) -> None:
+    outside = "".join(re.split(r"`{3,}.*?`{3,}", text, flags=re.DOTALL))
+
+    assert "\\" not in outside
+    assert "journalctl -k | grep -i xid" in text
+    assert "CMAKE_ARGS=-DGGML_CUDA=on .venv/bin/pip install" in text
+    assert "--n_gpu_layers -1" in text
+
+
+def test_says_with_how_many_anchors_it_is_broken(delivery: Delivery) -> None:
+    one = delivery.anchors.anchors[0]
+    ten = replace(delivery.anchors, anchors=tuple(replace(one, id=str(n)) for n in range(10)))
+
+    text = to_markdown(usage(replace(delivery, anchors=ten), "0.3.36"))
+
+    assert "Of 10 anchors 9 must pass: one missed is a near tie" in text
+    assert "with 8 or fewer right it is broken" in text
+
+
+def test_says_what_the_count_of_the_evaluation_cases_means(delivery: Delivery) -> None:
+    free = to_markdown(usage(replace(delivery, free_right=3), "0.3.36"))
+    kept = to_markdown(usage(delivery, "0.3.36"))
+
+    assert "3 were right at delivery, asked in the same way (95 %: 30% to 95%)" in free
+    assert "below 2 it has become worse, and the exit code is 1" in free
+    assert "decides nothing" in kept
+
+
+def test_somebody_is_told_only_once_an_alert_arrived(delivery: Delivery) -> None:
+    def item(**changes: object) -> Item:
+        found = checklist(replace(delivery, **changes))  # type: ignore[arg-type]
+        return next(i for i in found if i.text.startswith("Somebody is told"))
+
+    facts = {"alert_command": "mail ops"}
+    sent = {"at": "2026-11-22T05", "delivered": [{"hook": "command mail", "ok": True}]}
+    lost = {"at": "2026-11-22T05", "delivered": [{"hook": "command mail", "ok": False}]}
+
+    assert "set, never fired yet: test it with fathom serve acme --stop" in item(facts=facts).how
+    assert not item(facts=facts, alerts=(lost,)).done
+    assert item(facts=facts, alerts=(lost, sent)).done
 
 
 def test_a_message_cannot_break_out_of_its_place(delivery: Delivery) -> None:

@@ -22,6 +22,8 @@ from fathom_tui.reports.document import (
     Table,
     Text,
     Tone,
+    Typed,
+    with_code,
 )
 from fathom_tui.stats import Interval, Weights, resample_weights, wilson
 from fathom_tui.summary import ROWS, score_rows
@@ -291,13 +293,13 @@ def _reservations(delivery: Delivery) -> list[Block]:
     """Return what a person lifted, and every warning of the run."""
     lifted: tuple[Text, ...] = tuple(
         (
-            Strong(str(waiver["gate"])),
+            Typed(str(waiver["gate"])),
             f", lifted by {waiver['by']} on {str(waiver.get('at', ''))[:10]}: {waiver['reason']}",
         )
         for waiver in delivery.waivers
     )
     warned: tuple[Text, ...] = tuple(
-        (Strong(gate.name), f": {delivery.public(gate.reason)}")
+        (Typed(gate.name), ": ", *with_code(delivery.public(gate.reason)))
         for gate in delivery.gates.values()
         if gate.outcome is Outcome.WARN
     )
@@ -322,6 +324,11 @@ def _method(delivery: Delivery) -> list[Block]:
         (
             "A score is the mean over fields of macro F1 (classes) and exact match (numbers). "
             "Intervals are 95 %: bootstrap for scores and F1, Wilson for shares.",
+        ),
+        (
+            "A repeat may move by a case or two of 64, as measured here, with the file unchanged: "
+            "cases that are computed side by side, in another order or on another machine, are "
+            "rounded otherwise, which flips answers that are almost equally likely.",
         ),
         (f"Rows: {rows}. The test split was opened {times} in this engagement.",),
     ]

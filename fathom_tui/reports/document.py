@@ -1,7 +1,7 @@
 """A report before it has a format: blocks of text, tables and pictures, with numbered notes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +15,12 @@ _UNSAFE = re.compile(
 _SPACE = re.compile(r"\s*[\n\t\r]\s*")
 URL = re.compile(r"https?://[A-Za-z0-9./_~%?=&#:+@-]+[A-Za-z0-9/_~=#-]")
 """A web address that can stand in any format as it is."""
+
+
+# Words with a sign that Markdown would have to escape; what ends a sentence is not part of them.
+_CODED = re.compile(
+    r"""[^\s(),;"\u201c\u201d]*(?:[\\`*_\[\]<>|~&]|://)(?:[^\s(),;"\u201c\u201d]*[^\s(),;:.?!"\u201c\u201d])?"""
+)
 
 
 def plain(text: str) -> str:
@@ -53,6 +59,13 @@ class Strong:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """A command, an identifier or an address: shown letter by letter, and never as markup."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """Where a number is from: the one text in which a web address becomes a link."""
 
@@ -66,7 +79,7 @@ class Cite:
     note: Note
 
 
-Piece = str | Strong | Linked | Cite
+Piece = str | Strong | Typed | Linked | Cite
 Text = tuple[Piece, ...]
 """A line of text; no piece holds markup of any format."""
 
@@ -176,6 +189,29 @@ def _texts(block: Block) -> Iterator[Text]:
             yield from header
             for row in rows:
                 yield from row
+
+
+def with_code(text: str, typed: Iterable[str] = ()) -> Text:
+    """Return text in which commands, and words that hold signs of markup, are shown as code.
+
+    Args:
+        text: What is said.
+        typed: The parts of it that are to be typed as they stand.
+    """
+    known = [re.escape(part) for part in sorted(typed, key=len, reverse=True) if part]
+    found = re.compile("|".join([*known, _CODED.pattern]))
+    pieces: list[Piece] = []
+    end = 0
+    for match in found.finditer(text):
+        pieces += [text[end : match.start()], Typed(match[0])]
+        end = match.end()
+    return tuple(piece for piece in (*pieces, text[end:]) if piece)
+
+
+def joined_with(between: str, pieces: Iterable[Piece]) -> Text:
+    """Return pieces with the same text between each two."""
+    found = [part for piece in pieces for part in (between, piece)]
+    return tuple(found[1:])
 
 
 def joined(parts: list[str]) -> str:

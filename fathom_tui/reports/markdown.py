@@ -19,6 +19,7 @@ from fathom_tui.reports.document import (
     Table,
     Text,
     Tone,
+    Typed,
     plain,
 )
 
@@ -47,6 +48,11 @@ def to_markdown(document: Document, pictures: Mapping[str, str] | None = None) -
 def quoted(text: str) -> str:
     """Return text on one line in which nothing is markup or a link."""
     return _at_start(_escaped(text))
+
+
+def line(text: Text) -> str:
+    """Return pieces of text, none of them a note, on one line."""
+    return _line(text, ())
 
 
 def _note(note: Note) -> str:
@@ -109,6 +115,8 @@ def _cell(text: Text, notes: tuple[Note, ...]) -> str:
                 # Stars hold no space at their inner side.
                 said = _escaped(inner)
                 parts.append(f"**{said.strip()}**" + (" " if said.endswith(" ") else ""))
+            case Typed(text=inner):
+                parts.append(_span(inner))
             case Linked(text=inner):
                 parts.append(_linked(inner))
             case Cite(note=note):
@@ -118,12 +126,25 @@ def _cell(text: Text, notes: tuple[Note, ...]) -> str:
     return "".join(parts).strip()
 
 
+def _span(text: str) -> str:
+    """Return code within a line; its fence is longer than any run of its own sign inside."""
+    said = plain(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", said)), default=0))
+    room = " " if said.startswith("`") or said.endswith("`") else ""
+    return f"{fence}{room}{said}{room}{fence}"
+
+
 def _table(table: Table, notes: tuple[Note, ...]) -> str:
     rules = ["---" if column < table.words else "---:" for column in range(len(table.header))]
-    rows = [[_cell(cell, notes) for cell in row] for row in table.rows]
+    rows = [[_in_table(cell, notes) for cell in row] for row in table.rows]
     if table.total and rows:
         rows[-1] = [
             cell if not cell or cell.startswith("**") else f"**{cell}**" for cell in rows[-1]
         ]
-    lines = [[_cell(cell, notes) for cell in table.header], rules, *rows]
+    lines = [[_in_table(cell, notes) for cell in table.header], rules, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _in_table(cell: Text, notes: tuple[Note, ...]) -> str:
+    # A bar ends a cell, within code too, unless it is escaped.
+    return re.sub(r"(?<!\\)\|", r"\|", _cell(cell, notes))

@@ -1,4 +1,4 @@
-"""The half of `usage.md` that is commands: start, start at boot, repair, watch, update.
+"""The half of `usage.md` that is commands: start, start at boot, update.
 
 Nothing in it needs Fathom on the receiving machine, and every command is typed in the package's
 directory.
@@ -7,8 +7,17 @@ directory.
 import json
 import shlex
 
+from fathom_tui.health import needed
 from fathom_tui.package import CHECKSUMS, Delivery
-from fathom_tui.reports.document import Block, Code, Heading, Items, Paragraph, Strong, Table, Text
+from fathom_tui.reports.document import (
+    Block,
+    Code,
+    Heading,
+    Items,
+    Paragraph,
+    Typed,
+    with_code,
+)
 
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}/v1"
@@ -55,13 +64,15 @@ def first_start(delivery: Delivery, runtime: str, message: str) -> list[Block]:
         message: What the example asks.
     """
     return [
-        Heading(text="Run it on any machine (Python 3.10 or newer, nothing else)"),
+        Heading(text="Run it on any machine (Python 3.10 or newer and a C++ compiler)"),
         Paragraph(
             text=(
                 "Type everything in this directory. Installing llama-cpp-python compiles "
-                "llama.cpp: it takes some minutes and needs a C++ compiler.",
+                "llama.cpp, which takes some minutes. What that needs comes first; on Debian and "
+                "Ubuntu it is:",
             )
         ),
+        Code(text="sudo apt install python3-venv python3-dev build-essential", language="sh"),
         Code(
             text=(
                 f"sha256sum -c {CHECKSUMS}                  # every file is as it was sent\n"
@@ -73,8 +84,9 @@ def first_start(delivery: Delivery, runtime: str, message: str) -> list[Block]:
         ),
         Paragraph(
             text=(
-                "verify.py ends with 0 when all is well, 1 when a file or an anchor is wrong, 3 "
-                "when it could not check.",
+                Typed("verify.py"),
+                " ends with 0 when all is well, 1 when a file is wrong or too few anchors pass, 3 "
+                f"when it could not check. {rule(delivery)}",
             )
         ),
         Heading(text="Serve it", level=3),
@@ -105,8 +117,13 @@ def ollama(delivery: Delivery) -> list[Block]:
         Paragraph(
             text=(
                 "The Modelfile carries the system text, the sampling and the context. Keep the "
-                f"numbered name {name}: going back is one ",
-                Strong("ollama cp"),
+                "numbered name ",
+                Typed(name),
+                ": going back is one ",
+                Typed("ollama cp"),
+                ". The names are your own to choose. Where Fathom itself deploys to Ollama, the "
+                "name that clients use is ",
+                Typed(f"{delivery.slug}:live"),
                 ".",
             )
         ),
@@ -166,170 +183,41 @@ def at_boot(delivery: Delivery) -> list[Block]:
     ]
 
 
-def trouble(delivery: Delivery) -> list[Block]:
-    """Say what to do after a reboot, with garbage, with a GPU and with a slow decline."""
-    return [
-        *_after_reboot(delivery),
-        *_garbage(delivery),
-        *_gpu(),
-        *_degradation(delivery),
-    ]
-
-
-def _after_reboot(delivery: Delivery) -> list[Block]:
-    slug = delivery.slug
-    return [
-        Heading(text="After a reboot"),
-        Code(
-            text=(
-                f"systemctl --user status {slug}.service\n"
-                f"systemctl --user start {slug}.service     # if it is not active\n"
-                f"journalctl --user -u {slug}.service -n 50 # if it does not stay active\n"
-                f"python3 verify.py --url {URL}"
-            ),
-            language="sh",
-        ),
-        Paragraph(
-            text=(
-                "If it only comes back once you log in, lingering is off: loginctl enable-linger. "
-                "If the port is taken, another program has it: ss -ltnp.",
-            )
-        ),
-    ]
-
-
-def _garbage(delivery: Delivery) -> list[Block]:
-    rows = (
-        (
-            f"sha256sum -c {CHECKSUMS} fails",
-            "The copy is damaged",
-            "Copy the package again.",
-        ),
-        (
-            "verify.py fails, sums are right",
-            "Another llama.cpp, or broken memory",
-            "Install the version above; then test the memory of the machine.",
-        ),
-        (
-            "verify.py passes, with --url it fails",
-            "The server changes the prompt",
-            "Compare system text, chat template and context; create the Ollama model again from "
-            "this Modelfile.",
-        ),
-        (
-            "Both pass, your program gets garbage",
-            "Your program asks in another way",
-            "Send the request above byte for byte: system text, temperature 0, no history.",
-        ),
-        (
-            "Answers never end, or repeat",
-            "The stop token is lost",
-            "A template of your own overrides the model's: remove it.",
-        ),
-        (
-            "Answers are cut",
-            "max_tokens is too low",
-            f"Set max_tokens to {delivery.spec.max_new_tokens}.",
-        ),
-    )
-    return [
-        Heading(text="When the output is garbage"),
-        Paragraph(text=("Go down this list; the first line that fits names the cause.",)),
-        Table(
-            header=(("What you see",), ("Cause",), ("What to do",)),
-            rows=tuple(tuple((cell,) for cell in row) for row in rows),
-            words=3,
-            wide=(0, 2),
-        ),
-    ]
-
-
-def _gpu() -> list[Block]:
-    items: tuple[Text, ...] = (
-        ("Memory and load while it answers: ", Strong("nvidia-smi"), "."),
-        (
-            "Falling clocks: nvidia-smi -q -d PERFORMANCE,TEMPERATURE; a slowdown that is active "
-            "means heat or power.",
-        ),
-        (
-            "Faults: journalctl -k | grep -i xid (a line names the fault), and "
-            "nvidia-smi -q -d ECC for uncorrected errors. Either one: stop trusting that card.",
-        ),
-        (
-            "Is the GPU used at all? The server's log names it and the layers on it when it is "
-            "started with --verbose True.",
-        ),
-    )
-    return [
-        Heading(text="GPU health"),
-        Paragraph(text=("On a machine without a GPU there is nothing to look at.",)),
-        Items(items=items),
-    ]
-
-
-def _degradation(delivery: Delivery) -> list[Block]:
+def rule(delivery: Delivery) -> str:
+    """Say from how many missed anchors on it is broken: the rule of verify.py and `health`."""
     total = len(delivery.anchors.anchors)
-    least = _least(delivery)
-    return [
-        Heading(text="Has it become worse?"),
-        Code(
-            text=(
-                f"python3 verify.py --url {URL}          # the {total} anchors, every day\n"
-                f"python3 verify.py --url {URL} --eval   # all evaluation cases, after a change"
-            ),
-            language="sh",
-        ),
-        Paragraph(
-            text=(
-                f"{_asked(delivery)} Below {least} of {total} treat it as broken; one or two that "
-                "flip after a change of llama.cpp or of the machine are near ties. A file cannot "
-                "become worse by itself: what changes is the server, or the messages. If anchors "
-                "pass and people complain, the messages have changed: collect a hundred recent "
-                "ones with right answers and train again.",
-            )
-        ),
-    ]
-
-
-def _asked(delivery: Delivery) -> str:
-    """Say how the anchors did before the delivery."""
-    total = len(delivery.anchors.anchors)
-    if not delivery.checks:
-        return f"The file itself answered all {total} anchors when they were chosen."
-    last = delivery.checks[-1]
+    least = needed(delivery.anchors.threshold, total)
+    if least >= total:
+        return f"All {total} anchors must pass: with one missed it is broken."
+    missed = "one missed is" if least == total - 1 else f"up to {total - least} missed are"
     return (
-        f"{last['passed']} of {last['total']} anchors passed when they were last asked through a "
-        f"server before the delivery, on {str(last['at'])[:10]}."
+        f"Of {total} anchors {least} must pass: {missed} a near tie, which another llama.cpp or "
+        f"another machine may flip; with {least - 1} or fewer right it is broken."
     )
-
-
-def _least(delivery: Delivery) -> int:
-    total = len(delivery.anchors.anchors)
-    return next(n for n in range(total + 1) if n >= delivery.anchors.threshold * total - 1e-9)
 
 
 def updating(delivery: Delivery) -> list[Block]:
     """Say how another version replaces this one, and how to go back."""
     slug = delivery.slug
+    restart = f"systemctl --user restart {slug}.service"
+    typed = (restart, f"{slug}.service", "verify.py --url", "verify.py", "--eval", "ollama cp")
     return [
         Heading(text="Update, and go back"),
         Items(
-            items=(
-                ("Never change a file here: a new version is a new package in its own directory.",),
-                ("Run the new package's verify.py before anything else.",),
-                (
+            items=tuple(
+                with_code(text, typed)
+                for text in (
+                    "Never change a file here: a new version is a new package in its own "
+                    "directory.",
+                    "Run the new package's verify.py before anything else.",
                     f"Make {slug}.service anew in the new directory, as above, then type: "
                     f"systemctl --user restart {slug}.service",
-                ),
-                (
                     "In Ollama: create the new numbered name, then ollama cp it onto the name "
                     "that clients use.",
-                ),
-                ("Run verify.py --url again. If it fails, point back to this directory.",),
-                (
+                    "Run verify.py --url again. If it fails, point back to this directory.",
                     "A newer llama.cpp counts as a change: run verify.py with it, and --eval, "
                     "before it serves.",
-                ),
+                )
             )
         ),
     ]

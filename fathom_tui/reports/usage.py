@@ -21,7 +21,11 @@ from fathom_tui.reports.document import (
     Table,
     Text,
     Tone,
+    Typed,
+    joined_with,
+    with_code,
 )
+from fathom_tui.reports.trouble import trouble
 from fathom_tui.stats import wilson
 
 _LIMITING = ("data.", "verify.", "evaluate.")
@@ -50,7 +54,7 @@ def usage(delivery: Delivery, runtime: str) -> Document:
             *running.ollama(delivery),
             *running.fathom(delivery),
             *running.at_boot(delivery),
-            *running.trouble(delivery),
+            *trouble(delivery, runtime),
             *_limits(delivery),
             *running.updating(delivery),
         ),
@@ -61,17 +65,20 @@ def _does(delivery: Delivery) -> list[Block]:
     contract = delivery.contract
     fields = tuple[Text, ...](
         (
-            Strong(f"{found.name}: "),
-            ", ".join(found.choices)
-            if found.kind == "choice"
-            else f"a number{' or null' if found.nullable else ''}",
+            Typed(found.name),
+            ": ",
+            *(
+                joined_with(", ", map(Typed, found.choices))
+                if found.kind == "choice"
+                else (f"a number{' or null' if found.nullable else ''}",)
+            ),
         )
         for found in contract.fields
     )
     kind = "one JSON object" if contract.kind == "json" else "exactly one label and nothing else"
     return [
         Heading(text="What it does"),
-        Paragraph(text=(delivery.plan.instruction,)),
+        Paragraph(text=with_code(delivery.plan.instruction)),
         Paragraph(text=(f"It reads one message and answers with {kind}:",)),
         Items(items=fields),
         Heading(text="What it does not do"),
@@ -185,17 +192,21 @@ def _sampling(delivery: Delivery) -> list[Block]:
         Items(
             items=(
                 (
-                    Strong("temperature 0: "),
-                    "there is one right answer, and every figure in benchmarks.md was measured "
+                    Typed("temperature 0"),
+                    ": there is one right answer, and every figure in benchmarks.md was measured "
                     "greedily. Any other temperature adds errors and nothing else.",
                 ),
                 (
-                    Strong(f"max_tokens {limit}: "),
-                    "the longest allowed answer fits; an answer that is cut there is broken.",
+                    Typed(f"max_tokens {limit}"),
+                    ": the longest allowed answer fits; an answer that is cut there is broken.",
                 ),
                 (
                     Strong("grammar (optional): "),
-                    "send the text of eval/grammar.gbnf as \u201cgrammar\u201d to a llama.cpp "
+                    "send the text of ",
+                    Typed("eval/grammar.gbnf"),
+                    " as ",
+                    Typed("grammar"),
+                    " to a llama.cpp "
                     f"server and no answer can break the contract. {_free(delivery)}",
                 ),
             )
@@ -229,8 +240,8 @@ def _hardware(delivery: Delivery) -> list[Block]:
     size = f"The file is {delivery.bytes / 1e6:,.0f} MB; it needs that much memory"
     text = (
         f"{size} and some for its context of {delivery.spec.n_ctx:,} tokens. It runs on a CPU; "
-        "with a llama.cpp that was built for a GPU it runs there (install it with "
-        "CMAKE_ARGS=-DGGML_CUDA=on set, start the server with --n_gpu_layers -1)."
+        "with a llama.cpp that was built for a GPU it runs there: see the commands below, under "
+        "\u201cGPU health, and serving on a GPU\u201d."
     )
     blocks: list[Block] = [Heading(text="Hardware"), Paragraph(text=(text,))]
     missing = "Time to the first token and behaviour under load were not measured."
@@ -251,7 +262,7 @@ def _limits(delivery: Delivery) -> list[Block]:
     counts = delivery.result("data").get("counts", {})
     items: list[Text] = [(f"Measured on {len(delivery.cases)} cases: {_share(delivery)}",)]
     if weak := weakest(delivery):
-        items.append((f"Weakest: {weak}.",))
+        items.append(("Weakest: ", *with_code(weak), "."))
     if counts:
         items.append(
             (
@@ -267,7 +278,7 @@ def _limits(delivery: Delivery) -> list[Block]:
         )
     )
     items += [
-        (f"Warning of {gate.name}: {delivery.public(gate.reason)}",)
+        ("Warning of ", Typed(gate.name), ": ", *with_code(delivery.public(gate.reason)))
         for gate in delivery.gates.values()
         if gate.outcome is Outcome.WARN and gate.name.startswith(_LIMITING)
     ]

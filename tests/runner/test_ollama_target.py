@@ -190,13 +190,14 @@ class TestCreate:
 
         assert made(target, tmp_path, "one") == ["v2"]
 
-    def test_survives_a_damaged_record(
+    def test_finds_a_version_again_whose_record_is_damaged(
         self, target: OllamaTarget, root: Path, tmp_path: Path
     ) -> None:
         made(target, tmp_path, "one")
         (root / "v1.spec.json").write_text("{", "utf-8")
 
-        assert made(target, tmp_path, "one") == ["v2"]
+        assert made(target, tmp_path, "one") == ["v1"]
+        assert target.versions == ["v1"]
 
     @pytest.mark.parametrize(
         ("path", "act"),

@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 
 from fathom_tui.contract import Contract
-from fathom_tui.runner.package_verify import by_file, by_url, messages
+from fathom_tui.runner.package_verify import (
+    Ask,
+    by_file,
+    by_url,
+    check_anchors,
+    check_cases,
+    messages,
+)
 from fathom_tui.store import Home, Store
 from tests.delivering import SYSTEM, engage, finish
 from tests.running import fathom
@@ -112,6 +119,48 @@ def sum_up(directory: Path) -> None:
 
 def _sums(directory: Path) -> list[str]:
     return (directory / "SHA256SUMS").read_text("utf-8").splitlines()
+
+
+class TestCounts:
+    """What counts as broken, with answers that are made up."""
+
+    @pytest.fixture
+    def ten(self, tmp_path: Path) -> Path:
+        cases = [{"id": str(n), "input": str(n), "expected": "card"} for n in range(10)]
+        known = {"right": 6, "total": 10, "low": 0.31, "high": 0.83, "least": 4, "free": True}
+        settings = {
+            "engagement": "acme", "system": "", "contract": {"kind": "label"}, "threshold": 0.9,
+            "max_new_tokens": 4, "n_ctx": 64, "anchors": cases, "at_delivery": known,
+        }  # fmt: skip
+        (tmp_path / "anchors.json").write_text(json.dumps(settings), "utf-8")
+        (tmp_path / "eval").mkdir()
+        lines = "".join(json.dumps(case) + "\n" for case in cases)
+        (tmp_path / "eval" / "cases.jsonl").write_text(lines, "utf-8")
+        return tmp_path
+
+    @staticmethod
+    def answers(right: int) -> Ask:
+        return lambda chat, _: ("card" if int(chat[-1]["content"]) < right else "x", "stop")
+
+    @pytest.mark.parametrize(("right", "passes"), [(10, True), (9, True), (8, False)])
+    def test_as_many_anchors_must_pass_as_their_file_says(
+        self, ten: Path, right: int, passes: bool
+    ) -> None:
+        told: list[dict[str, Any]] = []
+
+        assert check_anchors(ten, self.answers(right), told.append) is passes
+        assert told[-1]["text"] == f"{right} of 10 anchors passed, 9 must"
+
+    @pytest.mark.parametrize(("right", "passes"), [(10, True), (4, True), (3, False)])
+    def test_cases_are_worse_below_the_interval_of_the_count_at_delivery(
+        self, ten: Path, right: int, passes: bool
+    ) -> None:
+        told: list[dict[str, Any]] = []
+
+        assert check_cases(ten, self.answers(right), told.append) is passes
+        assert told[-1]["text"] == (
+            f"{right} of 10 cases right, 6 at delivery (95 %: 31% to 83%), below 4 is worse"
+        )
 
 
 class TestFile:
@@ -306,7 +355,11 @@ class TestServer:
         done = alone(delivered[1], "--url", served, "--eval", "--anchors-only")
 
         assert done.returncode == 0, done.stdout
-        assert re.search(r"^\d of 4 cases right$", done.stdout, re.MULTILINE)
+        assert re.search(
+            r"^\d of 4 cases right, 3 at delivery when held to the grammar",
+            done.stdout,
+            re.MULTILINE,
+        )
 
     def test_that_is_not_there_cannot_be_checked(self, delivered: tuple[Home, Path]) -> None:
         done = alone(delivered[1], "--url", "http://127.0.0.1:9/v1")
