@@ -19,6 +19,10 @@ NEAR_TIE = 0.25
 """Lead of another token, in logits, up to which an answer still counts as the same. Measured on
 SmolLM2-135M: float32 in transformers and f16 in llama.cpp move a lead by at most 0.12."""
 
+SERVED_TIE = 0.6
+"""Lead, in logits, below which a server of the same quantised file may answer otherwise: how far
+batch layout alone moves it (measured in Q4_K_M, whose activations are rounded to 8 bit)."""
+
 
 class Cause(StrEnum):
     """Why two renderings or two answers of one chat differ."""
@@ -94,6 +98,8 @@ class ParityCase:
     """What the merged 16-bit weights answer; None where they were not asked."""
     quantised: Said | None = None
     """What the file that ships answers; None where it was not asked."""
+    lead: float | None = None
+    """Least lead of a token of that answer over every other, in logits: how near a tie it is."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -106,6 +112,7 @@ class ParityCase:
             "adapter": self.adapter and self.adapter.to_json(),
             "merged": self.merged and self.merged.to_json(),
             "quantised": self.quantised and self.quantised.to_json(),
+            "lead": self.lead,
         }
 
     @classmethod
@@ -118,6 +125,7 @@ class ParityCase:
             whole=str(data["whole"]),
             tokens=tuple(int(token) for token in data["tokens"]),
             whole_tokens=tuple(int(token) for token in data["whole_tokens"]),
+            lead=None if data["lead"] is None else float(data["lead"]),
             **{name: Said.from_json(one) if one else None for name, one in said.items()},
         )
 

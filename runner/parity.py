@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from fathom_tui.parity import (
     NEAR_TIE,
+    SERVED_TIE,
     Cause,
     Mismatch,
     ParityCase,
@@ -122,7 +123,7 @@ def with_own_answers(engine: Engine, found: ParityReference, *, limit: int) -> P
         if engine.lead(case.tokens, tokens) < 0:
             tokens = engine.greedy(case.tokens, max_tokens=limit)
         own = said(tokens, [t for t in tokens if engine.is_end(t)], engine.text)
-        cases[place] = replace(case, quantised=own)
+        cases[place] = replace(case, quantised=own, lead=engine.lead(case.tokens, tokens))
     return replace(found, cases=tuple(cases))
 
 
@@ -142,6 +143,8 @@ class ServedParity:
     rendered: bool | None
     """Whether every prompt is rendered as in training; None where the server cannot say."""
     answers: Agreement
+    ties: int
+    """Answers among those that agree which differ from a near tie on: chance, not a fault."""
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -150,7 +153,7 @@ class ServedParity:
 
     def to_json(self) -> dict[str, Any]:
         """Return the bare numbers a stage's result holds."""
-        return {"rendered": self.rendered, **self.answers.to_json()}
+        return {"rendered": self.rendered, **self.answers.to_json(), "ties": self.ties}
 
 
 class Endpoint(Protocol):
@@ -183,7 +186,7 @@ def served_parity(
         CouldNotCheck: The server does not answer.
     """
     mismatches: list[Mismatch] = []
-    agreed, compared, known = 0, 0, 0
+    agreed, compared, known, ties = 0, 0, 0, 0
     for case in found.asked:
         if case.quantised is None:
             continue
@@ -200,6 +203,8 @@ def served_parity(
         wrong = name_answer(
             case.id, case.quantised, answer.text, finish_reason=answer.finish_reason
         )
+        if wrong and wrong.cause is Cause.ANSWER and not named and _is_near_tie(case):
+            ties, wrong = ties + 1, None
         compared += 1
         agreed += wrong is None
         mismatches += [one for one in (named, wrong) if one]
@@ -207,4 +212,9 @@ def served_parity(
     return ServedParity(
         rendered=None if known < compared else not causes - {Cause.ANSWER, Cause.EOS_MISSING},
         answers=Agreement(compared=compared, agreed=agreed, mismatches=tuple(mismatches)),
+        ties=ties,
     )
+
+
+def _is_near_tie(case: ParityCase) -> bool:
+    return case.lead is not None and case.lead < SERVED_TIE

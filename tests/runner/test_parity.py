@@ -188,7 +188,7 @@ class TestAnswersOfTheGguf:
             own = with_own_answers(engine, found, limit=LIMIT)
             for case in own.cases:
                 assert case.quantised is not None
-                assert engine.leads(case.tokens, case.quantised.tokens).min() >= -0.6
+                assert case.lead is not None and case.lead >= -0.6
 
 
 def _say(found: ParityReference, engine: Engine, text: str) -> ParityReference:
@@ -301,6 +301,25 @@ class TestTheServedModel:
 
     def test_that_answers_otherwise_is_named(self, own: ParityReference) -> None:
         assert self.causes(own, answer={"text": "London."}) == {Cause.ANSWER}
+
+    @pytest.mark.parametrize(("lead", "ties"), [(0.1, 2), (3.0, 0)])
+    def test_that_answers_otherwise_from_a_near_tie_on_does_no_wrong(
+        self, own: ParityReference, lead: float, ties: int
+    ) -> None:
+        near = replace(own, cases=tuple(replace(case, lead=lead) for case in own.cases))
+        server = Served(near, answer={"text": "London."})
+
+        result = served_parity(server, "v1", near, PROMPT.messages, max_tokens=LIMIT)
+
+        assert (result.ties, result.answers.agreed) == (ties, ties)
+        assert (result.mismatches == ()) == bool(ties)
+
+    def test_a_near_tie_excuses_no_wrong_prompt(self, own: ParityReference) -> None:
+        near = replace(own, cases=tuple(replace(case, lead=0.1) for case in own.cases))
+
+        causes = self.causes(near, extra=1, answer={"text": "London."})
+
+        assert causes == {Cause.BOS_TWICE, Cause.ANSWER}
 
 
 def test_the_copied_template_is_the_models_own(base: BaseModel, tmp_path: Path) -> None:

@@ -606,8 +606,8 @@ async def test_odd_events_lost_runs_and_damaged_files_break_nothing(
     served.deployed("v1", ago(days=3))
     odd: dict[str, Any] = {
         "id": f"{slug}:x",
-        "run": None,
-        "target": None,
+        "run": f"{slug}-9",
+        "target": "nobody",
         "version": "\x1b[31m../x",
     }
     odd |= {"state": "odd_state", "sha256": 7, "url": [], "reason": "[bold]why[/bold]"}
