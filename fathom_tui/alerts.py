@@ -22,6 +22,11 @@ class Delivery:
     detail: str
     """What went wrong; for a command that went well, what it said first."""
 
+    @property
+    def complaint(self) -> str:
+        """Return what is said of a hook that was not reached."""
+        return f"The alert did not reach {self.hook}: {self.detail}."
+
     def to_json(self) -> dict[str, Any]:
         """Return the delivery as it stands in an alert."""
         return {"hook": self.hook, "ok": self.ok, "detail": self.detail}

@@ -34,5 +34,5 @@ def taken_back(
     hooks, faults = hooks_of(watched(store.home, slug), Hooks()).usable()
     delivered = hooks.tell(alert, hooks.names)
     store.record(slug, "alert", alert.event(delivered))
-    failed = [f"The alert did not reach {d.hook}: {d.detail}." for d in delivered if not d.ok]
+    failed = [delivery.complaint for delivery in delivered if not delivery.ok]
     return [*(f"Nobody can be told: {fault}" for fault in faults), *failed]

@@ -259,8 +259,7 @@ def _tell(home: Home, known: Watched, seen: Checked, given: Hooks) -> Checked:
     except FathomError as error:
         reason = f"The alert could not be recorded: {error.message}"
         seen = seen.with_reason(HealthState.WARNING, reason)
-    failed = [delivery for delivery in delivered if not delivery.ok]
-    notes = [f"The alert did not reach {d.hook}: {d.detail}." for d in failed]
+    notes = [delivery.complaint for delivery in delivered if not delivery.ok]
     return replace(seen, notes=(*seen.notes, *notes))
 
 

@@ -167,8 +167,8 @@ class Rollouts:
                     fix=f"Go to another one first: fathom rollback {self._slug} --to VERSION",
                 )
             self.target(str(row["target"])).remove(version)
-            for path in (anchors_path(self._root, version), self._root / f"{version}.spec.json"):
-                path.unlink(missing_ok=True)
+            # How it was served stays the target's to keep: Ollama's record keeps the number taken.
+            anchors_path(self._root, version).unlink(missing_ok=True)
             self._record("deployment", changed(row, DeploymentState.REMOVED))
 
     def prune(self) -> list[str]:

@@ -20,7 +20,7 @@ from fathom_tui.screens.pane import Pane
 from fathom_tui.screens.shelf import Shelf
 from fathom_tui.screens.shell import Shell
 from fathom_tui.screens.slider import Sliders
-from fathom_tui.screens.tabs import PanelTabs
+from fathom_tui.screens.tabs import PanelTabs, activate
 from fathom_tui.screens.words import clean
 
 if TYPE_CHECKING:
@@ -307,12 +307,7 @@ class AdviseScreen(Shell[AdviseNews]):
                 self._activate(panel)
 
     def _activate(self, panel: str) -> None:
-        for other in PANELS:
-            self.query_one(f"#{other}").set_class(other == panel, "-active")
-        if panel in dict(SIDE):
-            self.query_one(PanelTabs).active = panel
-            for other, _ in SIDE:
-                self.query_one(f"#{other}").set_class(other == panel, "-shown")
+        activate(self, panel, PANELS, SIDE)
 
     # Asking.
 

@@ -17,7 +17,7 @@ from fathom_tui.screens.grid import Grid
 from fathom_tui.screens.loss import Loss
 from fathom_tui.screens.pane import Pane
 from fathom_tui.screens.symbols import Symbols
-from fathom_tui.screens.tabs import PanelTabs
+from fathom_tui.screens.tabs import PanelTabs, activate
 from fathom_tui.stages import RunState
 
 LOWER = (("gates", "Gates"), ("loss", "Loss"), ("result", "Result"), ("journal", "Journal"))
@@ -114,12 +114,7 @@ class Board(Container):
 
     def activate(self, panel: str) -> None:
         """Make a panel the one that zooms, and the one that is seen on a narrow terminal."""
-        for other in PANELS:
-            self.query_one(f"#{other}").set_class(other == panel, "-active")
-        if panel in dict(LOWER):
-            self.query_one(PanelTabs).active = panel
-            for other, _ in LOWER:
-                self.query_one(f"#{other}").set_class(other == panel, "-shown")
+        activate(self, panel, PANELS, LOWER)
 
     def _show_stages(self, shown: Shown) -> None:
         stopped = shown.state is RunState.INTERRUPTED

@@ -18,8 +18,8 @@ from fathom_tui.screens.deploy_actions import Action, Actions
 from fathom_tui.screens.deploy_asked import UNITS, Question, Questions
 from fathom_tui.screens.deploy_dialogs import Proposal, Refusal
 from fathom_tui.screens.deploy_dock import Dock, Done, name
-from fathom_tui.screens.deploy_errand import COMMAND
 from fathom_tui.screens.deploy_subject import Subject, subject
+from fathom_tui.screens.errand import COMMAND
 from fathom_tui.screens.grid import Grid, Row
 from fathom_tui.screens.pane import Pane, wrapped
 from fathom_tui.screens.shell import Shell

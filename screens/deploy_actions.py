@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from fathom_tui.screens.deploy_errand import COMMAND, Ended, carry_out
+from fathom_tui.screens.errand import COMMAND, Ended, carry_out
 
 
 @dataclass(slots=True, kw_only=True)

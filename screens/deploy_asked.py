@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fathom_tui.releases import ServerAnswer, server_answer
-from fathom_tui.screens.deploy_errand import COMMAND, Ended, carry_out
+from fathom_tui.screens.errand import COMMAND, Ended, carry_out
 
 LONGEST_S = 120.0
 """A question that has no answer by then is given up: others wait for it."""

@@ -24,7 +24,7 @@ from fathom_tui.screens.deploy_subject import Subject
 from fathom_tui.screens.grid import Grid
 from fathom_tui.screens.pane import Draw, Pane, wrapped
 from fathom_tui.screens.symbols import Symbols
-from fathom_tui.screens.tabs import PanelTabs
+from fathom_tui.screens.tabs import PanelTabs, activate
 from fathom_tui.screens.words import clean
 
 LOWER = (
@@ -152,12 +152,7 @@ class Dock(Container):
 
     def activate(self, panel: str) -> None:
         """Make a panel the one that zooms, and the one that is seen on a narrow terminal."""
-        for other in PANELS:
-            self.query_one(f"#{other}").set_class(other == panel, "-active")
-        if panel in dict(LOWER):
-            self.query_one(PanelTabs).active = panel
-            for other, _ in LOWER:
-                self.query_one(f"#{other}").set_class(other == panel, "-shown")
+        activate(self, panel, PANELS, LOWER)
 
 
 def name(panel: Widget, title: str) -> None:

@@ -1,24 +1,17 @@
 """Checks that somebody asked for: one after the other, each by the command that a timer uses."""
 
-import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from time import monotonic
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-COMMAND = (sys.executable, "-P", "-m", "fathom_tui", "health")
+from fathom_tui.screens import errand
+from fathom_tui.screens.errand import Ended, carry_out
+
+COMMAND = (*errand.COMMAND, "health")
 """What makes a check; the engagement and `--json` follow."""
 LONGEST_S = 900.0
 """A check that has not ended by then is stopped: others wait for it."""
-_POLL_S = 0.1
 _LONGEST_PROBLEM = 400
 """Characters of what a failed command said."""
 
@@ -80,24 +73,13 @@ async def check(command: Sequence[str]) -> str:
     Whatever the state is, a check that could begin prints a JSON list of one. What it could not
     even ask of the ledger is not kept there, so an unknown state is told here as well.
     """
-    # A pipe would break when the screens are left; a file does not.
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
-        try:
-            process = _start(command, said, complained)
-        except OSError as error:
-            return f"{command[0]}: {error.strerror}."
-        ended = threading.Thread(target=process.wait, name="fathom-check-end", daemon=True)
-        ended.start()
-        deadline = monotonic() + LONGEST_S
-        while ended.is_alive():
-            if monotonic() > deadline:
-                _stop(process)
-                return f"It had not ended after {LONGEST_S / 60:.0f} minutes and was stopped."
-            await asyncio.sleep(_POLL_S)
-        found = outcome(_read(said))
-        if found is None:
-            return _last_words(_read(complained), process.returncode)
-        return " ".join(found.reasons) if found.state == "unknown" else ""
+    ended = await carry_out(command, longest_s=LONGEST_S)
+    if ended.stopped:
+        return f"It had not ended after {LONGEST_S / 60:.0f} minutes and was stopped."
+    found = outcome(ended.data)
+    if found is None:
+        return _last_words(ended)
+    return " ".join(found.reasons) if found.state == "unknown" else ""
 
 
 class Outcome(NamedTuple):
@@ -107,12 +89,8 @@ class Outcome(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def outcome(text: str) -> Outcome | None:
-    """Read what a check printed: a JSON list of one; None where it is something else."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
+def outcome(found: object) -> Outcome | None:
+    """Read what a check printed: a list of one; None where it is something else."""
     entry = found[0] if isinstance(found, list) and found else None
     if not isinstance(entry, Mapping) or not isinstance(entry.get("state"), str):
         return None
@@ -121,33 +99,10 @@ def outcome(text: str) -> Outcome | None:
     return Outcome(entry["state"], tuple(str(reason) for reason in kept))
 
 
-def _start(
-    command: Sequence[str], said: IO[bytes], complained: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=complained,
-        start_new_session=True,
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    # It may have ended in this moment.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _read(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace")
-
-
-def _last_words(complaint: str, code: int) -> str:
+def _last_words(ended: Ended) -> str:
     """Return what a command said at its end, in one line."""
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    lines = [line.strip() for line in ended.complaint.splitlines() if line.strip()]
     said = " ".join(lines[-2:])[-_LONGEST_PROBLEM:]
-    if code < 0:
-        return f"The command was ended by signal {-code}. {said}".strip()
-    return said or f"The command ended with {code} and said nothing."
+    if ended.code < 0:
+        return f"The command was ended by signal {-ended.code}. {said}".strip()
+    return said or ended.problem or f"The command ended with {ended.code} and said nothing."

@@ -29,7 +29,7 @@ from fathom_tui.screens.search import Search, matches
 from fathom_tui.screens.shelf import Shelf
 from fathom_tui.screens.shell import Shell
 from fathom_tui.screens.symbols import Symbols
-from fathom_tui.screens.tabs import PanelTabs
+from fathom_tui.screens.tabs import PanelTabs, activate
 from fathom_tui.screens.words import clean, plural
 
 if TYPE_CHECKING:
@@ -292,13 +292,8 @@ class ModelsScreen(Shell["Catalog"]):
             self._activate(focused.id)
 
     def _activate(self, panel: str) -> None:
-        for other in PANELS:
-            self.query_one(f"#{other}").set_class(other == panel, "-active")
         self.query_one("#shop").set_class(panel == "models", "-list")
-        if panel in dict(LOWER):
-            self.query_one(PanelTabs).active = panel
-            for other, _ in LOWER:
-                self.query_one(f"#{other}").set_class(other == panel, "-shown")
+        activate(self, panel, PANELS, LOWER)
 
 
 def about_lines(model: "Model", tier: "Tier", symbols: Symbols, width: int) -> list[Content]:

@@ -1,13 +1,37 @@
 """On a narrow terminal: which of the panels below is shown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.content import Content
 from textual.events import Click
 from textual.reactive import reactive
+from textual.screen import Screen
 from textual.widget import Widget
+
+
+def activate(
+    parent: Widget | Screen[Any],
+    panel: str,
+    panels: Sequence[str],
+    sharing: Sequence[tuple[str, str]],
+) -> None:
+    """Make a panel the one that zooms, and the one that is seen on a narrow terminal.
+
+    Args:
+        parent: What holds the panels.
+        panel: The id of the panel.
+        panels: The ids of all panels.
+        sharing: (id, title) of those that share a place on a narrow terminal.
+    """
+    for other in panels:
+        parent.query_one(f"#{other}").set_class(other == panel, "-active")
+    if panel in dict(sharing):
+        parent.query_one(PanelTabs).active = panel
+        for other, _ in sharing:
+            parent.query_one(f"#{other}").set_class(other == panel, "-shown")
 
 
 class PanelTabs(Widget):

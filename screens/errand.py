@@ -32,6 +32,10 @@ class Ended:
     problem: str = ""
     """What went wrong, in its own words; empty where it said nothing of the kind."""
     fix: str = ""
+    complaint: str = ""
+    """All that it said on stderr."""
+    stopped: bool = False
+    """Whether it took longer than it was given."""
 
 
 async def carry_out(
@@ -60,9 +64,8 @@ async def carry_out(
         while ended.is_alive():
             if longest_s is not None and monotonic() - began > longest_s:
                 _stop(process)
-                return Ended(
-                    code=124, data=None, problem=f"It had not answered after {longest_s:.0f} s."
-                )
+                problem = f"It had not answered after {longest_s:.0f} s."
+                return Ended(code=124, data=None, problem=problem, stopped=True)
             await asyncio.sleep(_POLL_S)
             _pass_on(reader.more(), say)
         _pass_on(reader.rest(), say)
@@ -109,16 +112,17 @@ def _ended(code: int, data: Any, complaint: str) -> Ended:
     elif not problem and data is None and code:
         last = lines[-1].strip() if lines else ""
         problem = last or f"The command ended with {code} and said nothing."
-    return Ended(code=code, data=data, problem=problem, fix=fixes[-1] if fixes else "")
+    fix = fixes[-1] if fixes else ""
+    return Ended(code=code, data=data, problem=problem, fix=fix, complaint=complaint)
 
 
-def _start(command: Sequence[str], said: IO[bytes], told: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(command: Sequence[str], said: IO[bytes], told: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=said, stderr=told, start_new_session=True
     )
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     # It may have ended in this moment.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
