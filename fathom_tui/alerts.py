@@ -17,7 +17,7 @@ class Delivery:
     """What became of one hook."""
 
     hook: str
-    """`command NAME` or `webhook HOST`: what is behind them may be a secret."""
+    """`command NAME #MARK` or `webhook HOST #MARK`: what is behind them may be a secret."""
     ok: bool
     detail: str
     """What went wrong; for a command that went well, what it said first."""
@@ -116,7 +116,8 @@ def due(
 
     Compared with the last alert and not with the last check, so that an alert that a crash kept
     from being sent is due at the next check. While a state lasts, hooks that failed are called
-    again, and while it is a bad one, those that are new are called as well.
+    again, and while it is a bad one, those that are new are called as well. That all is well again
+    is told to those who were called about the trouble: to others it would be news of nothing.
 
     Args:
         state: What the check came to.
@@ -126,6 +127,8 @@ def due(
     """
     last = _state(alerts[-1].get("state")) if alerts else HealthState.OK
     episode = _episode(state, deployment, alerts)
+    if state is HealthState.OK and last is not HealthState.OK:
+        return Due(before=last, hooks=tuple(_of_the_trouble(alerts, hooks)))
     if state is not last or (not episode and state is not HealthState.OK):
         return Due(before=last, hooks=tuple(hooks))
     told = [entry for alert in episode for entry in _delivered(alert)]
@@ -137,6 +140,16 @@ def due(
     if not left:
         return None
     return Due(before=_state(episode[0].get("before")), hooks=tuple(left))
+
+
+def _of_the_trouble(alerts: Sequence[Mapping[str, Any]], hooks: Sequence[str]) -> list[str]:
+    """Return those hooks that were called since all was well last, reached or not."""
+    called: set[object] = set()
+    for alert in reversed(alerts):
+        if alert.get("state") == HealthState.OK:
+            break
+        called |= {entry["hook"] for entry in _delivered(alert)}
+    return [hook for hook in hooks if hook in called]
 
 
 def _episode(

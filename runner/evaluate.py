@@ -19,7 +19,7 @@ from fathom_tui.gates import Gate, worst
 from fathom_tui.runner.baseline import parsed, save, untuned_prompt
 from fathom_tui.runner.chat import Prompt
 from fathom_tui.runner.plain_code import PlainCode
-from fathom_tui.runner.prompt import ask_nearest
+from fathom_tui.runner.prompt import ask_nearest, chosen
 from fathom_tui.runner.score import Scorer, Sheet
 from fathom_tui.runner.stage import Job, Report
 
@@ -59,7 +59,7 @@ def _sheets(
 ) -> dict[str, Sheet]:
     plan = job.plan
     tuned = Prompt(name="tuned", system=plan.tuned_instruction)
-    best = Prompt.from_json(job.results["prompt"]["prompt"])
+    best = chosen(job)
     base = Path(job.results["preflight"]["base_gguf"])
     sheets: dict[str, Sheet] = {}
     rounds = (

@@ -4,6 +4,7 @@ A hook that fails is written down with the alert and tried again at the next che
 the check its answer.
 """
 
+import hashlib
 import json
 import os
 import select
@@ -88,16 +89,16 @@ class Hooks:
 
 
 def command_name(command: str) -> str:
-    """Return what a command is called in the ledger: its program, not its arguments.
+    """Return what a command is called in the ledger: its program, and a mark of the whole line.
 
     Raises:
         UsageError: It is no command line.
     """
-    return f"command {os.path.basename(_words(command)[0])}"
+    return f"command {os.path.basename(_words(command)[0])} #{_mark(command)}"
 
 
 def webhook_name(url: str) -> str:
-    """Return what a webhook is called in the ledger: its host; path and query may be secrets.
+    """Return what a webhook is called in the ledger: its host, and a mark of the whole address.
 
     Raises:
         UsageError: It is no http or https address.
@@ -112,7 +113,12 @@ def webhook_name(url: str) -> str:
             "The webhook is no address that begins with http:// or https:// and names a host.",
             fix="Give it whole, for example https://hooks.example.org/T0/B1",
         )
-    return f"webhook {host}"
+    return f"webhook {host} #{_mark(url)}"
+
+
+def _mark(hook: str) -> str:
+    """Return six digits that tell hooks apart whose arguments or paths may be secrets."""
+    return hashlib.sha256(hook.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
 
 def run_command(command: str, alert: Alert, *, patience_s: float = PATIENCE_S) -> Delivery:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
+from fathom_tui.runner.numbers import beside, retire
 from fathom_tui.runner.server import LlamaServer, Served
 from fathom_tui.serving import Answer, ServingSpec
 
@@ -180,7 +181,7 @@ class LlamaCppTarget:
         return embed(self._root / f"{version}.gguf", texts)
 
     def remove(self, version: str) -> None:
-        """Delete a version and what is kept beside it.
+        """Delete a version and what is kept beside it; its number is not given again.
 
         Raises:
             UsageError: It is live.
@@ -192,10 +193,10 @@ class LlamaCppTarget:
                 f"{self.alias} {version} is live and cannot be removed.",
                 fix="Make another version live first.",
             )
+        retire(self._root, version)
         # The model last: without the rest it is still listed, and removing it can be tried again.
-        for path in sorted(self._root.glob(f"{version}.*")):
-            if path.suffix != ".gguf":
-                path.unlink()
+        for path in beside(self._root, version):
+            path.unlink()
         (self._root / f"{version}.gguf").unlink()
 
     def stop(self) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 from fathom_tui.errors import EnvironmentProblem
 from fathom_tui.runner.modelfile import parameters
+from fathom_tui.runner.numbers import next_version
 from fathom_tui.runner.ollama_answers import FLOORS, can, dotted
 from fathom_tui.runner.ollama_api import OllamaApi, Progress
-from fathom_tui.runner.ollama_record import Record, next_version, read_records, write_record
+from fathom_tui.runner.ollama_record import Record, read_records, write_record
 from fathom_tui.runner.ollama_shelf import Shelf
 from fathom_tui.serving import ServingSpec
 
@@ -145,5 +146,5 @@ def _check_file(gguf: Path) -> None:
     if magic != b"GGUF":
         raise EnvironmentProblem(
             f"{gguf} is no GGUF file: it begins with {magic!r}.",
-            fix="Make it again (fathom run), then repeat.",
+            fix="Make it again with a new run, then repeat.",
         )

@@ -5,19 +5,15 @@ server has the version: a create that was cut is known as such, and is taken up 
 """
 
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fathom_tui.datasets.cases import write_private
+from fathom_tui.runner.numbers import number
 from fathom_tui.serving import ServingSpec
 
 KEY = "ollama"
 """Where in the file, beside the spec, stands what only this target writes."""
-
-_VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +32,6 @@ class Record:
     def made_of(self, spec: ServingSpec) -> bool:
         """Say whether the spec makes the same model: the server decides on threads."""
         return replace(self.spec, threads=0) == replace(spec, threads=0)
-
-
-def number(version: str) -> int | None:
-    """Return N of `vN`; None for anything else."""
-    found = _VERSION.fullmatch(version)
-    return None if found is None else int(found[1])
-
-
-def next_version(root: Path, others: Mapping[str, Any]) -> str:
-    """Return the version after every one that left a file, of any target, or is in `others`."""
-    names = [path.name.split(".")[0] for path in root.glob("v*.*")]
-    taken = [number(name) or 0 for name in (*names, *others)]
-    return f"v{max(taken, default=0) + 1}"
 
 
 def read_records(root: Path) -> dict[str, Record]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from fathom_tui.errors import UsageError
+from fathom_tui.runner.numbers import number
 from fathom_tui.runner.ollama_answers import Listed
-from fathom_tui.runner.ollama_record import number
 
 LIVE = "live"
 """Tag of the alias. `cloud` and `local` are no tags to use: there they mean another server."""

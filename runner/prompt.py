@@ -5,6 +5,8 @@ examples of each case are tried beside it and reported: they need a retriever at
 The target for training is set here, before any training.
 """
 
+import json
+import os
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from typing import Any
 
 from fathom_tui.comparison import NAMES, compare
 from fathom_tui.datasets.cases import Case, read_split
-from fathom_tui.errors import UsageError
+from fathom_tui.errors import StoreError, UsageError
 from fathom_tui.gates import passed, warned
 from fathom_tui.recipe import DEFAULT_FLOOR, Plan
 from fathom_tui.runner.baseline import parsed, save, untuned_prompt
@@ -37,6 +39,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         near = cases[: plan.nearest_cases]
         sheets = ask_nearest(plan, scorer, train, near, report)
     save(job.dir / "answers.json", sheet)
+    # In a file, not in the result: its examples are training rows, and a journal is for ever.
+    _keep(job.dir / "prompt.json", best)
     scores = _score(plan, cases, sheet)
     nearest = _score(plan, near, sheets) if sheets else None
     untuned = job.results["baseline"]["scores"]["untuned"]["value"]
@@ -52,13 +56,34 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         )
     _judge(report, plan, scores["value"], aim.value, nearest)
     return {
-        "prompt": best.to_json(),
+        "prompt": {"name": best.name, "shots": len(best.shots)},
+        "prompt_file": os.path.relpath(job.dir / "prompt.json", job.run_dir),
         "score": scores,
         "rounds": rounds,
         "nearest_shots": nearest,
         "target": {**aim.to_json(), "explained": aim.explain()},
         "prompt_tokens": sheet.prompt_tokens,
     }
+
+
+def chosen(job: Job) -> Prompt:
+    """Return the prompt that the stage chose.
+
+    Raises:
+        StoreError: What it kept of it is gone or damaged.
+    """
+    path = job.path("prompt", "prompt_file")
+    try:
+        return Prompt.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} does not say which prompt was chosen: {error!r}.",
+            fix="Run the engagement again: the prompt is chosen anew.",
+        ) from error
+
+
+def _keep(path: Path, prompt: Prompt) -> None:
+    path.write_text(json.dumps(prompt.to_json(), ensure_ascii=False, indent=1), "utf-8")
 
 
 def candidates(plan: Plan, train: Sequence[Case]) -> list[Prompt]:

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -25,6 +25,7 @@ from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
 from fathom_tui.runner import handover
 from fathom_tui.runner.folder import held
+from fathom_tui.runner.numbers import next_version
 
 HOST = "127.0.0.1"
 _READY_S = 120.0
@@ -81,13 +82,6 @@ class LlamaServer:
         found = [p.stem for p in self._root.glob("v*.gguf") if p.stem[1:].isdigit()]
         return sorted(found, key=lambda name: int(name[1:]))
 
-    def _numbers(self) -> Iterator[int]:
-        """Return the numbers that are taken, whichever target has them."""
-        for path in self._root.glob("v*.*"):
-            number = path.name.split(".")[0][1:]
-            if number.isdigit():
-                yield int(number)
-
     @property
     def live(self) -> str | None:
         """The version that the link names; None before the first activation."""
@@ -113,8 +107,7 @@ class LlamaServer:
                 known = self.about(version).get("sha256") == sha256
                 if known and (same is None or same(version)):
                     return version
-            number = 1 + max(self._numbers(), default=0)
-            target = self._root / f"v{number}.gguf"
+            target = self._root / f"{next_version(self._root)}.gguf"
             draft = target.with_suffix(".part")
             _link_or_copy(gguf, draft)
             about = {"sha256": sha256, "bytes": gguf.stat().st_size, "system": system}

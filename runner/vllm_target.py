@@ -22,6 +22,8 @@ from typing import Any
 
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
+from fathom_tui.releases import version_number
+from fathom_tui.runner.numbers import beside, next_version, number, retire
 from fathom_tui.runner.systemd import Systemd
 from fathom_tui.runner.vllm_api import Place, VllmApi
 from fathom_tui.runner.weights import keep, merged_from
@@ -35,8 +37,6 @@ FIRST_PORT = 8000
 """vLLM's own default; each further engagement on a machine takes the next one that is free."""
 _READY_S = 900.0
 """Longest start: 140 GB of weights from a slow disk (200 MB/s) take 700 s."""
-_VERSION = re.compile(r"v([1-9][0-9]*)", re.ASCII)
-_ANY_VERSION = re.compile(r"v([1-9][0-9]*)(?:\..*)?", re.ASCII)
 
 
 class VllmTarget:
@@ -88,8 +88,8 @@ class VllmTarget:
     @property
     def versions(self) -> list[str]:
         """Versions kept, oldest first: the directories, for vLLM keeps no list."""
-        found = [p.name for p in self._root.glob("v*") if p.is_dir() and _VERSION.fullmatch(p.name)]
-        return sorted(found, key=_number)
+        found = [p.name for p in self._root.glob("v*") if p.is_dir() and number(p.name)]
+        return sorted(found, key=version_number)
 
     @property
     def live(self) -> str | None:
@@ -118,9 +118,9 @@ class VllmTarget:
         for version in self.versions:
             if self._kept(version, "json") == about and self._spec(version) == spec:
                 return version
-        number = 1 + max(self._numbers(), default=0)
         make_directory(self._root)
-        target, draft = self._root / f"v{number}", self._root / f".v{number}.part"
+        target = self._root / next_version(self._root)
+        draft = target.with_name(f".{target.name}.part")
         keep(weights, draft)
         for suffix, data in (("json", about), ("spec.json", spec.to_json())):
             write_private(self._root / f"{target.name}.{suffix}", json.dumps(data).encode())
@@ -258,7 +258,7 @@ class VllmTarget:
         return None
 
     def remove(self, version: str) -> None:
-        """Delete a version.
+        """Delete a version; its number is not given again.
 
         Raises:
             UsageError: It is live.
@@ -270,8 +270,9 @@ class VllmTarget:
                 f"{self.alias} {version} is live and cannot be removed.",
                 fix="Make another version live first.",
             )
+        retire(self._root, version)
         shutil.rmtree(self._root / version)
-        for path in self._root.glob(f"{version}.*"):
+        for path in beside(self._root, version):
             path.unlink()
 
     def stop(self) -> bool:
@@ -317,18 +318,9 @@ class VllmTarget:
             return {}  # never the same as a new one
         return data if isinstance(data, dict) else {}
 
-    def _numbers(self) -> list[int]:
-        """Return the numbers taken, by whatever target."""
-        names = (_ANY_VERSION.fullmatch(path.name) for path in self._root.glob("v*"))
-        return [int(found[1]) for found in names if found]
-
     def _known(self, version: str) -> None:
         if version not in self.versions:
             raise NotFound(
                 f"There is no version {version!r} of {self.alias}.",
                 fix="Versions: " + (", ".join(self.versions) or "none"),
             )
-
-
-def _number(version: str) -> int:
-    return int(version[1:])

@@ -112,7 +112,8 @@ def _files(directory: Path, gguf: bytes, anchors: list[dict[str, str]]) -> None:
     for name in ("train", "validation", "test", "reserve"):
         write_split(directory / "data" / f"{name}.jsonl", rows)
     (directory / "data" / "manifest.json").write_text("{}", "utf-8")
-    (directory / "train" / "order.json").write_text(json.dumps({"shots": [SECRET]}), "utf-8")
+    (directory / "train" / "order.json").write_text(json.dumps({"rows": [SECRET]}), "utf-8")
+    (directory / "prompt" / "prompt.json").write_text(json.dumps({"shots": [[SECRET, "card"]]}))
     (directory / "train/checkpoints/checkpoint-8/optimizer.pt").write_bytes(b"state" * 10)
     adapter = directory / "train" / "adapter"
     (adapter / "adapter_model.safetensors").write_bytes(b"lora")
@@ -155,7 +156,7 @@ def _results(
             "counts": {"train": 48, "validation": 6, "test": 4},
         },
         "baseline": {},
-        "prompt": {"prompt": {"name": "p", "system": "s", "shots": [[SECRET, "card"]]}},
+        "prompt": {"prompt": {"name": "p", "shots": 1}, "prompt_file": "prompt/prompt.json"},
         "train": {"adapter": "train/adapter"},
         "merge": {"merged": "merge/model"},
         "export": {"f16": "export/model.f16.gguf"},

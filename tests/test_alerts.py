@@ -48,6 +48,14 @@ class TestDue:
         assert due(OK, V1, [bad], HOOKS) == Due(before=CRITICAL, hooks=tuple(HOOKS))
         assert due(OK, V1, [bad, well], HOOKS) is None
 
+    def test_a_recovery_is_told_to_those_who_were_called_about_the_trouble(self) -> None:
+        long_past = [alert("critical", w=True), alert("ok", before="critical", w=True)]
+        trouble = [alert("warning", m=False), alert("critical", before="warning")]
+
+        found = due(OK, V1, [*long_past, *trouble], HOOKS)
+
+        assert found == Due(before=CRITICAL, hooks=("command mail",))
+
     def test_another_version_in_the_same_bad_state_is_news(self) -> None:
         told = [alert("critical", V1, m=True, w=True)]
 
@@ -57,7 +65,7 @@ class TestDue:
         assert due(OK, V2, [alert("ok", V1, before="critical", m=True, w=True)], HOOKS) is None
 
     def test_a_version_taken_back_by_a_release_recovers_with_the_next_check(self) -> None:
-        taken_back = alert("critical", V2, before="unknown")
+        taken_back = alert("critical", V2, before="unknown", m=True, w=True)
 
         assert due(OK, V1, [taken_back], HOOKS) == Due(before=CRITICAL, hooks=tuple(HOOKS))
 
@@ -92,7 +100,7 @@ class TestDue:
         assert due(CRITICAL, V1, [alert("critical")], []) is None
 
     def test_a_state_of_a_newer_version_is_unknown(self) -> None:
-        assert due(OK, V1, [alert("on fire")], HOOKS) == Due(
+        assert due(OK, V1, [alert("on fire", m=True, w=True)], HOOKS) == Due(
             before=HealthState.UNKNOWN, hooks=tuple(HOOKS)
         )
 

@@ -121,6 +121,21 @@ def test_the_splits_are_disjoint_and_as_recorded(demo_home: Home, summary: dict[
     assert len(inputs) == len(set(inputs)) == 256 + 32 + 64
 
 
+def test_no_message_of_the_data_stands_in_the_ledger(
+    demo_home: Home, summary: dict[str, Any], finished: dict[str, Any]
+) -> None:
+    run = demo_home.run(summary["run"])
+    files = (run / "data").glob("*.jsonl")
+    written = [json.dumps(case.input, ensure_ascii=False) for f in files for case in read_split(f)]
+    journals = [
+        path.read_text("utf-8")
+        for path in (demo_home.run_journal(summary["run"]), *demo_home.data.rglob("journal.jsonl"))
+    ]
+
+    assert len(written) > 256
+    assert [text for text in written if any(text[1:-1] in journal for journal in journals)] == []
+
+
 def test_the_adapter_differs_from_zero(demo_home: Home, summary: dict[str, Any]) -> None:
     load_file = pytest.importorskip("safetensors.numpy").load_file
     adapter = demo_home.run(summary["run"]) / "train" / "adapter"

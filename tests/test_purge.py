@@ -75,9 +75,7 @@ class TestDeleting:
 
         assert left(store.home.run("acme-1")) == WEIGHTS
         assert holding(store.home.data, ANSWERS[0][0]) == set()
-        # The journals stay, and the certificate says what they hold.
-        journals = {"runs/acme-1/journal.jsonl"}
-        assert holding(store.home.data, SECRET) - {"fathom.duckdb"} == journals
+        assert holding(store.home.data, SECRET) == set()
 
     def test_leaves_no_empty_directories(self, store: Store, acme: str) -> None:
         done(store)
@@ -161,7 +159,6 @@ class TestCertificate:
 
         assert any("solid-state" in each for each in found["limits"])
         assert any("Backups" in each for each in found["limits"])
-        assert any("journal of acme-1 holds 1 example rows" in each for each in found["kept"])
         assert any("v1.anchors.json" in each for each in found["kept"])
         assert any("rows.csv: it lies outside" in each for each in found["kept"])
 

@@ -121,7 +121,8 @@ def _say_next(slug: str, run_id: str, *, keep: bool) -> None:
 
 
 def _stop_server(home: "Home", slug: str) -> None:
-    """Stop the demo's model server, unless a run of the demo is still under way."""
+    """Stop the demo's model server, unless somebody else keeps it or a run is still under way."""
+    from fathom_tui.runner import handover
     from fathom_tui.runner.server import LlamaServer
     from fathom_tui.stages import RunState
     from fathom_tui.store import Store
@@ -133,5 +134,10 @@ def _stop_server(home: "Home", slug: str) -> None:
         narrate(
             f"The run goes on; its model server stays up when it ends: fathom serve {slug} --stop"
         )
+        return
+    root = home.data / "serving" / slug
+    holder = handover.holder(root)
+    if holder is not None:
+        narrate(f"{slug} stays served by {holder.describe()}.")
     else:
-        LlamaServer(home.data / "serving" / slug, slug).stop()
+        LlamaServer(root, slug).stop()

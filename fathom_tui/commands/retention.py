@@ -88,7 +88,8 @@ def retain(store: Store, arguments: argparse.Namespace) -> int:
     store.record(slug, "fact", {"key": "retention_until", "value": date})
     if arguments.json:
         print_json({"engagement": slug, "retention_until": date})
-    narrate(f"The data of {slug} may be kept until {date}. Then: fathom engagement purge {slug}")
+    narrate(f"The data of {slug} may be kept until {date}. Then:")
+    narrate(f"  fathom engagement purge {slug} --by NAME --reason TEXT")
     return ExitCode.DONE
 
 
@@ -115,7 +116,8 @@ def _date(arguments: argparse.Namespace) -> str:
     if until < today:
         raise UsageError(
             f"{until} lies in the past (today is {today}, UTC).",
-            fix=f"If the time is over: fathom engagement purge {arguments.engagement}",
+            fix="If the time is over: "
+            f"fathom engagement purge {arguments.engagement} --by NAME --reason TEXT",
         )
     return until.isoformat()
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fathom_tui.commands.output import add_json_flag, narrate, print_json
@@ -12,6 +11,7 @@ from fathom_tui.errors import CouldNotCheck, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from fathom_tui.runner.server import Served
+    from fathom_tui.serving import ServingSpec
     from fathom_tui.store import Store
     from fathom_tui.store.paths import Home
 
@@ -78,10 +78,12 @@ def _foreground(home: "Home", engagement: str) -> int:
 
 
 def _llama_cpp(home: "Home", slug: str, arguments: argparse.Namespace) -> int:
+    from fathom_tui.runner.llama_target import LlamaCppTarget
     from fathom_tui.runner.score import cpu_threads
     from fathom_tui.runner.server import LlamaServer
 
-    server = LlamaServer(home.data / "serving" / slug, slug)
+    root = home.data / "serving" / slug
+    server = LlamaServer(root, slug)
     if arguments.stop:
         narrate(f"The server of {slug} has ended." if server.stop() else f"{slug} is not served.")
         return ExitCode.DONE
@@ -106,7 +108,7 @@ def _llama_cpp(home: "Home", slug: str, arguments: argparse.Namespace) -> int:
         narrate(f"{slug} is not served (live version: {server.live or 'none'}).")
     else:
         narrate(f"{slug} {served.version} at {served.url}, {'healthy' if healthy else 'silent'}.")
-        narrate(f"Ask it:\n  {_example(served, server.about(served.version))}")
+        narrate(f"Ask it:\n  {_example(served, LlamaCppTarget(root, slug).spec(served.version))}")
     return ExitCode.DONE if healthy else ExitCode.COULD_NOT_CHECK
 
 
@@ -143,11 +145,13 @@ def _elsewhere(home: "Home", slug: str, name: str, arguments: argparse.Namespace
     return ExitCode.DONE if data["healthy"] else ExitCode.COULD_NOT_CHECK
 
 
-def _example(served: "Served", about: Mapping[str, Any]) -> str:
+def _example(served: "Served", spec: "ServingSpec | None") -> str:
     """Return a request as one types it, with the system text that the model was trained with."""
     messages = [{"role": "user", "content": "..."}]
-    if about.get("system"):
-        messages.insert(0, {"role": "system", "content": str(about["system"])})
-    body = json.dumps({"model": served.alias, "temperature": 0, "messages": messages})
+    body: dict[str, Any] = {"model": served.alias, "temperature": 0, "messages": messages}
+    if spec is not None:
+        body["max_tokens"] = spec.max_new_tokens
+        body |= {"stop": list(spec.stop)} if spec.stop else {}
+        messages[:0] = [{"role": "system", "content": spec.system}] if spec.system else []
     header = shlex.quote("Content-Type: application/json")
-    return f"curl -s {served.url}/chat/completions -H {header} -d {shlex.quote(body)}"
+    return f"curl -s {served.url}/chat/completions -H {header} -d {shlex.quote(json.dumps(body))}"

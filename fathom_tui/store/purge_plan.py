@@ -270,16 +270,6 @@ def _kept(
     store: Store, slug: str, views: Mapping[str, RunView], *, also_original: bool
 ) -> Iterator[str]:
     home = store.home
-    for run, view in views.items():
-        shots = view.stages["prompt"].result.get("prompt", {}).get("shots", ())
-        if shots:
-            yield (
-                f"The ledger's journal of {run} holds {len(shots)} example rows, which the best "
-                "prompt shows to the model."
-            )
-        misses = view.stages["anchors"].result.get("failures", ())
-        if misses:
-            yield f"The ledger's journal of {run} holds {len(misses)} messages of failed anchors."
     for path in sorted((home.data / "serving" / slug).glob("v*.anchors.json")):
         version = path.name.partition(".")[0]
         yield (

@@ -15,7 +15,7 @@ from fathom_tui.health import HealthState
 from fathom_tui.runner import health as module
 from fathom_tui.runner.checked import Checked, Wanted
 from fathom_tui.runner.health import check
-from fathom_tui.runner.hooks import Hooks
+from fathom_tui.runner.hooks import Hooks, command_name
 from fathom_tui.runner.targets import Target
 from fathom_tui.serving import Answer
 from fathom_tui.store import Home, Store
@@ -209,7 +209,8 @@ class TestTrouble:
         assert told[1]["recovered"] is True
         alerts = recorded(served.home, "alert")
         assert [alert["state"] for alert in alerts] == ["critical", "ok"]
-        assert alerts[0]["delivered"] == [{"hook": "command sh", "ok": True, "detail": ""}]
+        delivered = {"hook": command_name(str(hooks.command)), "ok": True, "detail": ""}
+        assert alerts[0]["delivered"] == [delivered]
         event = recorded(served.home, "check")[0]
         assert event["failures"] == ["anchor-01", "anchor-02", "anchor-03"]
         assert event["answers"][0] == {

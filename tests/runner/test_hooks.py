@@ -1,6 +1,7 @@
 """Hooks: real programs and a real listener, and every way in which they fail."""
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ class TestCommand:
 
         assert not found.ok
         assert "cannot be started" in found.detail
-        assert found.hook == "command program"
+        assert re.fullmatch("command program #[0-9a-f]{6}", found.hook)
 
     @pytest.mark.parametrize("line", ["", "   ", "'open"])
     def test_that_is_no_command_line_is_refused(self, line: str) -> None:
@@ -122,7 +123,8 @@ class TestWebhook:
         with listener(204) as (url, arrived):
             found = post(url, ALERT)
 
-        assert (found.ok, found.detail, found.hook) == (True, "HTTP 204", "webhook 127.0.0.1")
+        assert (found.ok, found.detail) == (True, "HTTP 204")
+        assert re.fullmatch("webhook 127.0.0.1 #[0-9a-f]{6}", found.hook)
         assert arrived == [{"type": "application/json", "body": ALERT.payload()}]
 
     def test_that_refuses_is_told(self) -> None:
@@ -160,11 +162,22 @@ class TestHooks:
         command = script(tmp_path, f"open({str(out)!r}, 'w')")
         with listener(200) as (url, arrived):
             hooks = Hooks(command=command, webhook=url)
-            found = hooks.tell(ALERT, ["webhook 127.0.0.1"])
+            found = hooks.tell(ALERT, [webhook_name(url)])
 
-        assert [delivery.hook for delivery in found] == ["webhook 127.0.0.1"]
+        assert [delivery.hook for delivery in found] == [webhook_name(url)]
         assert len(arrived) == 1
         assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (Hooks(command="notify --to ann"), Hooks(command="notify --to ben")),
+            (Hooks(webhook="https://h.example.org/T0"), Hooks(webhook="https://h.example.org/T1")),
+        ],
+    )
+    def test_of_one_program_or_host_are_told_apart(self, one: Hooks, other: Hooks) -> None:
+        assert one.names != other.names
+        assert not {"ann", "ben", "T0", "T1"} & set(" ".join(one.names + other.names).split())
 
     def test_none_are_set_up_by_default(self) -> None:
         assert Hooks().names == []

@@ -108,8 +108,18 @@ class TestVersions:
         target.remove("v1")
 
         assert target.versions == ["v2"]
-        assert [path.name for path in root.glob("v1*")] == []
+        assert [path.name for path in root.glob("v1*")] == ["v1.removed"]
         assert target.spec("v2") is not None
+
+    def test_a_removed_one_leaves_its_number_taken(
+        self, target: LlamaCppTarget, file: Path
+    ) -> None:
+        for name in ("one", "other"):
+            target.create(file, replace(SPEC, sha256=name))
+
+        target.remove("v2")
+
+        assert target.create(file, replace(SPEC, sha256="third")) == "v3"
 
     def test_the_live_one_is_not_removed(
         self, target: LlamaCppTarget, root: Path, file: Path

@@ -102,7 +102,16 @@ class TestVersions:
         target.remove("v1")
 
         assert target.versions == []
-        assert list(root.iterdir()) == []
+        assert [path.name for path in root.iterdir()] == ["v1.removed"]
+
+    def test_a_removed_one_leaves_its_number_taken(
+        self, target: VllmTarget, tmp_path: Path
+    ) -> None:
+        target.create(a_run(tmp_path / "one"), SPEC)
+
+        target.remove("v1")
+
+        assert target.create(a_run(tmp_path / "two"), SPEC) == "v2"
 
 
 class TestWithoutAUnit:
