@@ -102,6 +102,8 @@ class TestADryRun:
         assert "Wrote 3 files" in err
         agent = plistlib.loads((tmp_path / "d" / "io.fathom.agent.plist").read_bytes())
         assert agent["ProgramArguments"][-2:] == ["runner", "run"]
+        assert "they belong into ~/Library/LaunchAgents" in err
+        assert "launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/FILE" in err
 
     def test_asks_a_remote_ollama_for_no_unit(
         self, monkeypatch: pytest.MonkeyPatch, capsys: Capture

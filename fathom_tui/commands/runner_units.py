@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _SETTLE_S = 30.0
 """How long `install` looks on while services start; a large model takes longer and goes on."""
+_LAUNCHD = {
+    "system": ("/Library/LaunchDaemons", "system"),
+    "user": ("~/Library/LaunchAgents", "gui/$(id -u)"),
+}
+"""Where launchd finds property lists, and the domain that runs them (launchctl(1)), by scope."""
 
 
 def _install(arguments: argparse.Namespace) -> int:
@@ -91,6 +96,14 @@ def _show(files: Mapping[str, bytes], directory: str | None) -> int:
             print(f"### {name}\n{data.decode('utf-8')}")
         return ExitCode.DONE
     target = Path(os.path.expanduser(directory))
+    _write(files, target)
+    narrate(f"Wrote {len(files)} files into {target}; nothing was installed.")
+    if any(name.endswith(".service") for name in files):
+        narrate(f"Look at them: systemd-analyze verify {target}/fathom-*")
+    return ExitCode.DONE
+
+
+def _write(files: Mapping[str, bytes], target: Path) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
@@ -99,10 +112,6 @@ def _show(files: Mapping[str, bytes], directory: str | None) -> int:
         raise EnvironmentProblem(
             f"{target} cannot be written: {error.strerror}.", fix="Choose another directory."
         ) from error
-    narrate(f"Wrote {len(files)} files into {target}; nothing was installed.")
-    if any(name.endswith(".service") for name in files):
-        narrate(f"Look at them: systemd-analyze verify {target}/fathom-*")
-    return ExitCode.DONE
 
 
 def _install_units(systemd: "Systemd", given: "Installation", home: "Home") -> int:
@@ -177,19 +186,22 @@ def _launchd(arguments: argparse.Namespace, given: "Installation", home: "Home")
     from fathom_tui.launchd import plists
 
     files = plists(given, logs=str(home.state))
+    target, domain = _LAUNCHD["system" if arguments.system else "user"]
     if arguments.dry_run:
-        return _show(files, arguments.directory)
+        _show(files, arguments.directory)
+        narrate(f"On macOS they belong into {target}. Look at them there: plutil -lint FILE")
+        narrate(f"Start each: launchctl bootstrap {domain} {target}/FILE")
+        narrate(f"End it: launchctl bootout {domain}/LABEL (the file's name without .plist)")
+        return ExitCode.DONE
     if sys.platform != "darwin":
         raise EnvironmentProblem(
             "launchd is macOS's, and this is not macOS.", fix="Add --dry-run to look at the files."
         )
-    daemons = Path("/Library/LaunchDaemons")
-    target = daemons if arguments.system else Path.home() / "Library" / "LaunchAgents"
     home.prepare()
-    _show(files, str(target))
-    domain = "system" if arguments.system else f"gui/{os.getuid()}"
+    _write(files, Path(target).expanduser())
+    narrate(f"Wrote {len(files)} files into {target}.")
     for name in files:
-        narrate(f"Start it: launchctl bootstrap {domain} {target / name}")
+        narrate(f"Start it: launchctl bootstrap {domain} {target}/{name}")
     return ExitCode.DONE
 
 
