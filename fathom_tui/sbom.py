@@ -9,7 +9,7 @@ Source: CycloneDX 1.6 JSON reference, `component` of type `machine-learning-mode
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fathom_tui.licences import Licence
@@ -25,16 +25,24 @@ _RUNTIME = "llama-cpp-python"
 _METRIC = {"choice": "macro F1", "number": "exact match"}
 
 
-def bill(delivery: Delivery, packages: Mapping[str, str], version: str) -> dict[str, Any]:
+class Installed(NamedTuple):
+    """A Python package as it is installed."""
+
+    version: str
+    licence: tuple[str, bool] | None
+    """What it declares, and whether that is an SPDX expression; None where it declares none."""
+
+
+def bill(delivery: Delivery, packages: Mapping[str, Installed], version: str) -> dict[str, Any]:
     """Return the bill of materials.
 
     Args:
         delivery: What is packed.
-        packages: Python packages that made it, name to version.
+        packages: Python packages that made it, by name.
         version: Fathom's own.
     """
     model, base = _model(delivery), _base(delivery)
-    libraries = [_library(name, number) for name, number in sorted(packages.items())]
+    libraries = [_library(name, package) for name, package in sorted(packages.items())]
     made_with = [each["bom-ref"] for each in libraries]
     serial = uuid.uuid5(_NAMESPACE, f"{delivery.spec.sha256} {delivery.name}")
     return {
@@ -148,17 +156,27 @@ def _adapter(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _library(name: str, number: str) -> dict[str, Any]:
+def _library(name: str, package: Installed) -> dict[str, Any]:
     plain = name.lower().replace("_", "-")
-    purl = f"pkg:pypi/{quote(plain)}@{quote(number)}"
+    purl = f"pkg:pypi/{quote(plain)}@{quote(package.version)}"
     return {
         "type": "library",
         "bom-ref": purl,
         "name": plain,
-        "version": number,
+        "version": package.version,
+        "licenses": _declared(package.licence),
         "purl": purl,
         "scope": "required" if plain == _RUNTIME else "excluded",
     }
+
+
+def _declared(licence: tuple[str, bool] | None) -> list[dict[str, Any]]:
+    if licence is None:
+        return []
+    text, is_spdx = licence
+    if is_spdx:
+        return [{"expression": text, "acknowledgement": "declared"}]
+    return [{"license": {"name": text, "acknowledgement": "declared"}}]
 
 
 def _licences(licence: Licence) -> list[dict[str, Any]]:

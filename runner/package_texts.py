@@ -14,6 +14,10 @@ from fathom_tui.licences import licence_file
 from fathom_tui.package import Delivery, answer_lines, at_delivery, eval_lines
 from fathom_tui.provenance import provenance
 from fathom_tui.reports.document import Document
+from fathom_tui.sbom import Installed
+
+_MAKERS = ("train", "unsloth", "serve")
+"""Extras whose packages had a part in the model; the screens and the reports had none."""
 
 
 def texts(delivery: Delivery) -> tuple[dict[str, str], list[str]]:
@@ -27,6 +31,7 @@ def texts(delivery: Delivery) -> tuple[dict[str, str], list[str]]:
 
     notes = _notes(delivery)
     packages = _packages()
+    versions = {name: package.version for name, package in packages.items()}
     measured = benchmarks(delivery)
     drawings = _drawings(measured, delivery)
     written = {
@@ -38,7 +43,7 @@ def texts(delivery: Delivery) -> tuple[dict[str, str], list[str]]:
         "eval/contract.json": _json(delivery.contract.to_json()),
         "eval/grammar.gbnf": delivery.contract.grammar().rstrip("\n") + "\n",
         "anchors.json": _json({**delivery.anchors.to_json(), "at_delivery": at_delivery(delivery)}),
-        "provenance.json": _json(provenance(delivery, {"fathom-tui": __version__, **packages})),
+        "provenance.json": _json(provenance(delivery, {"fathom-tui": __version__, **versions})),
         "sbom.cdx.json": _json(bill(delivery, packages, __version__)),
         "LICENSE": licence_file(delivery.licence, delivery.base),
         "checklist.md": to_markdown(checklist(delivery), delivery.title),
@@ -48,13 +53,14 @@ def texts(delivery: Delivery) -> tuple[dict[str, str], list[str]]:
     return {**written, "README.md": _readme(delivery, notes)}, notes
 
 
-def _packages() -> dict[str, str]:
-    """Return what is installed of the tested set."""
-    from fathom_tui.sources.installed import packages
+def _packages() -> dict[str, Installed]:
+    """Return what trains, converts and serves, of the tested set, as it is installed here."""
+    from fathom_tui.sources.installed import licence, packages
 
     return {
-        package.name: package.installed
-        for listed in packages().values()
+        package.name: Installed(version=package.installed, licence=licence(package.name))
+        for extra, listed in packages().items()
+        if extra in _MAKERS
         for package in listed
         if package.installed is not None
     }

