@@ -34,7 +34,8 @@ def locate(model: str) -> Path | None:
     """Return a local model's directory, or None for the embedded one.
 
     Raises:
-        UsageError: The directory does not exist or is not a complete Hugging Face model.
+        UsageError: The directory does not exist, is not a complete Hugging Face model, or holds
+            weights that are quantised.
     """
     if model == EMBEDDED:
         return None
@@ -58,7 +59,24 @@ def locate(model: str) -> Path | None:
                 f"{model} wants to run its own code (auto_map in {name}).",
                 fix="Choose a model that transformers knows; remote code is never run.",
             )
+    require_16_bit(directory)
     return directory
+
+
+def require_16_bit(model_dir: Path) -> None:
+    """Refuse a base model that is stored quantised.
+
+    Raises:
+        UsageError: Its config.json says that it is.
+    """
+    stored = _settings(model_dir / "config.json").get("quantization_config")
+    if stored:
+        method = stored.get("quant_method", "unknown") if isinstance(stored, dict) else stored
+        raise UsageError(
+            f"The base model at {model_dir} is stored quantised ({method}): an adapter merged into "
+            "it would be rounded away.",
+            fix="Train on the 16-bit weights of the same model; QLoRA quantises them in memory.",
+        )
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -6,13 +6,13 @@ the weights are in memory: the files made from them are held against it. Adapter
 stay in the run.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fathom_tui.datasets.cases import Case, read_split
-from fathom_tui.errors import EnvironmentProblem, GateRefused
+from fathom_tui.errors import GateRefused
 from fathom_tui.gates import passed, refused
+from fathom_tui.runner.base_model import require_16_bit
 from fathom_tui.runner.chat import Prompt, Template
 from fathom_tui.runner.reference import ANSWERED, answered, reference, write_reference
 from fathom_tui.runner.stage import Job, Report
@@ -67,23 +67,6 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "parity": "merge/parity.json",
         "parity_answers": min(ANSWERED, len(found.cases)),
     }
-
-
-def require_16_bit(model_dir: Path) -> None:
-    """Refuse a base model that is stored quantised.
-
-    Raises:
-        EnvironmentProblem: Its config.json says that it is.
-    """
-    config = json.loads((model_dir / "config.json").read_text("utf-8"))
-    stored = config.get("quantization_config")
-    if stored:
-        method = stored.get("quant_method", "unknown") if isinstance(stored, dict) else stored
-        raise EnvironmentProblem(
-            f"The base model at {model_dir} is stored quantised ({method}): an adapter merged into "
-            "it would be rounded away.",
-            fix="Train on the 16-bit weights of the same model; QLoRA quantises them in memory.",
-        )
 
 
 def _ends(model: Any) -> list[int]:

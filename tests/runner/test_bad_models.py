@@ -150,6 +150,10 @@ def _with_a_list_for_a_config(folder: Path) -> Path:
     return directory
 
 
+def _stored_quantised(folder: Path) -> Path:
+    return write_model(folder / "tiny", quantization_config={"quant_method": "gptq", "bits": 4})
+
+
 class TestTheDirectory:
     @pytest.mark.parametrize(
         ("make", "said"),
@@ -166,6 +170,11 @@ class TestTheDirectory:
             (
                 _with_a_torn_config,
                 "{}/config.json is not JSON: Expecting value: line 1 column 16 (char 15).",
+            ),
+            (
+                _stored_quantised,
+                "The base model at {} is stored quantised (gptq): an adapter merged into it would "
+                "be rounded away.",
             ),
             (_with_a_list_for_a_config, "{}/config.json holds a list instead of settings."),
         ],

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from fathom_tui.errors import EnvironmentProblem
-from fathom_tui.runner.merge import require_16_bit
+from fathom_tui.errors import UsageError
+from fathom_tui.runner.base_model import require_16_bit
 
 
 def config(folder: Path, **settings: object) -> Path:
@@ -28,7 +28,7 @@ def test_a_base_in_16_bit_may_be_merged_into(tmp_path: Path) -> None:
 def test_a_base_that_is_stored_quantised_is_refused_with_the_way_out(
     tmp_path: Path, stored: object, method: str
 ) -> None:
-    with pytest.raises(EnvironmentProblem, match=rf"stored quantised \({method}\)") as error:
+    with pytest.raises(UsageError, match=rf"stored quantised \({method}\)") as error:
         require_16_bit(config(tmp_path, quantization_config=stored))
 
     assert "16-bit weights of the same model" in error.value.fix
