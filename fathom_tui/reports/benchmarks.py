@@ -326,9 +326,9 @@ def _method(delivery: Delivery) -> list[Block]:
             "Intervals are 95 %: bootstrap for scores and F1, Wilson for shares.",
         ),
         (
-            "A repeat may move by a case or two of 64, as measured here, with the file unchanged: "
-            "cases that are computed side by side, in another order or on another machine, are "
-            "rounded otherwise, which flips answers that are almost equally likely.",
+            "A repeat may answer a few cases otherwise, with the file unchanged: cases that are "
+            "computed side by side, in another order or on another machine are rounded otherwise, "
+            "which flips answers that are almost equally likely.",
         ),
         (f"Rows: {rows}. The test split was opened {times} in this engagement.",),
     ]

@@ -84,7 +84,8 @@ class Home:
         """Read FATHOM_HOME, else the XDG variables.
 
         Raises:
-            EnvironmentProblem: Neither FATHOM_HOME nor HOME says where home is.
+            EnvironmentProblem: Neither FATHOM_HOME nor HOME says where home is, or it is a place
+                that DuckDB cannot open.
 
         Source: XDG Base Directory Specification 0.8 (relative paths are ignored).
         """
@@ -97,8 +98,17 @@ class Home:
                     f"FATHOM_HOME is {path}, which is not a directory.",
                     fix="Point FATHOM_HOME at a directory you can write to.",
                 )
-            return cls.at(path)
-        return cls(**{part: _xdg(env, *names) for part, names in _XDG_DEFAULTS.items()})
+            return cls.at(path)._openable()
+        return cls(**{part: _xdg(env, *names) for part, names in _XDG_DEFAULTS.items()})._openable()
+
+    def _openable(self) -> Self:
+        # DuckDB 2.0 takes a backslash for a separator, on Linux too, and looks somewhere else.
+        if "\\" in str(self.data):
+            raise EnvironmentProblem(
+                f"{self.data} has a backslash in its name, and DuckDB cannot open files there.",
+                fix="Point FATHOM_HOME at a directory without one.",
+            )
+        return self
 
     @classmethod
     def at(cls, root: Path) -> Self:

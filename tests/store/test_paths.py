@@ -106,6 +106,17 @@ def test_home_says_what_to_set_when_no_variable_is_set() -> None:
         Home.from_env({})
 
 
+@pytest.mark.parametrize(
+    "env",
+    [{"FATHOM_HOME": "/srv/a\\b"}, {"HOME": "/home/ann", "XDG_DATA_HOME": "/srv/a\\b"}],
+)
+def test_home_refuses_a_place_that_the_database_cannot_open(env: dict[str, str]) -> None:
+    with pytest.raises(EnvironmentProblem, match="has a backslash in its name") as error:
+        Home.from_env(env)
+
+    assert error.value.fix == "Point FATHOM_HOME at a directory without one."
+
+
 def test_prepare_makes_directories_for_the_owner_only_whatever_the_umask(
     tmp_path: Path, no_umask: None
 ) -> None:
