@@ -17,6 +17,7 @@ from fathom_tui.errors import StoreError, UsageError
 from fathom_tui.gates import passed, refused
 from fathom_tui.stages import STAGE_NAMES
 from fathom_tui.store import Home, Journal, Store
+from fathom_tui.store.requests import resume
 
 ROOT = Path(__file__).parents[1]
 Capture = pytest.CaptureFixture[str]
@@ -407,6 +408,16 @@ class TestLogs:
 
         assert cli.main(["logs", refused_run, "-f"]) == 3
         assert f"fix: fathom resume {refused_run}" in capsys.readouterr().err
+
+    def test_follow_waits_for_a_run_that_is_to_go_on(
+        self, home: Home, refused_run: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(logs, "POLL_S", 0.01)
+        monkeypatch.setattr(logs, "PATIENCE_S", 0.05)
+        resume(home, refused_run)
+
+        assert cli.main(["logs", refused_run, "-f"]) == 3
+        assert f"Nobody works on {refused_run}: it is queued" in capsys.readouterr().err
 
     def test_of_an_unknown_run_is_a_usage_error(self, capsys: Capture) -> None:
         assert cli.main(["logs", "acme-7"]) == 2

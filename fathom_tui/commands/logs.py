@@ -13,9 +13,10 @@ from fathom_tui.errors import CouldNotCheck, ExitCode
 from fathom_tui.events import Event
 from fathom_tui.narration import tell
 from fathom_tui.runs import RunView, apply
+from fathom_tui.stages import RunState
 from fathom_tui.store import Home
 from fathom_tui.store.journal import tail
-from fathom_tui.store.requests import agent_alive
+from fathom_tui.store.requests import agent_alive, waiting
 
 POLL_S = 0.25
 PATIENCE_S = 10.0
@@ -72,18 +73,23 @@ def _print(events: Iterable[Event], arguments: argparse.Namespace) -> None:
 def _follow(home: Home, arguments: argparse.Namespace, view: RunView, offset: int) -> None:
     path = home.run_journal(arguments.run_id)
     alone_since: float | None = None
-    while view.finished_at is None:
-        time.sleep(POLL_S)
+    while True:
+        # Looked for first: a request is taken away only once the journal says that work goes on.
+        asked_for = arguments.run_id in waiting(home)
         seen = offset
         offset = _print_news(path, offset, view, arguments)
+        if view.finished_at is not None and not asked_for:
+            break
         if offset != seen or agent_alive(home) is not None:
             alone_since = None
         elif alone_since is None:
             alone_since = time.monotonic()
         elif time.monotonic() - alone_since > PATIENCE_S:
+            state = RunState.QUEUED if asked_for else view.state
             raise CouldNotCheck(
-                f"Nobody works on {arguments.run_id}: it is {view.state.value}, "
+                f"Nobody works on {arguments.run_id}: it is {state.value}, "
                 "but no agent is running.",
                 fix=f"fathom resume {arguments.run_id}",
             )
+        time.sleep(POLL_S)
     narrate(f"{arguments.run_id} {view.state.value}.")
