@@ -10,11 +10,13 @@
 # PYTHON        which Python makes .venv (3.11 or newer)
 # FATHOM_TORCH  what pip is given to install torch, options included
 # ARGS          further arguments of `fathom demo`, for example ARGS=--quick
+# WORKERS       how many processes run the tests, a file of them at a time (2)
 
 PYTHON ?= python3
 FATHOM_TORCH ?= torch==2.13.0
 BENCH ?= $(filter-out bench/results.py bench/picture.py bench/terminal.py bench/tiny_gguf.py bench/plain_script.py,$(wildcard bench/*.py))
 ARGS ?=
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,7 +36,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/fathom demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

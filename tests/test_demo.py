@@ -14,7 +14,7 @@ from fathom_tui.stages import STAGE_NAMES
 from fathom_tui.store import Home, Store
 from tests.running import environment, fathom
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.first]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ REAL_DATA = os.environ.get("FATHOM_REAL_DATA", "")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.first,
     pytest.mark.skipif(
         not REAL_DATA, reason="FATHOM_REAL_DATA does not name a folder with Banking77"
     ),

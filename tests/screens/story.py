@@ -65,7 +65,7 @@ _GATES: Mapping[str, tuple[Gate, ...]] = {
             "Add 40 rows or more, the routine cases first.",
         ),
         warned(
-            "data.test_rows",
+            "data.test_size",
             "154 test rows give an interval of about ±0.07; 200 would give ±0.06.",
             "Label 46 more rows for the test.",
         ),
@@ -85,7 +85,7 @@ _GATES: Mapping[str, tuple[Gate, ...]] = {
         ),
     ),
     "verify": (
-        passed("verify.parity", "Token ids agree on 64 of 64 prompts."),
+        passed("verify.token_parity", "Token ids agree on 64 of 64 prompts."),
         passed("verify.perplexity", "Perplexity rises by 1.9 % (1.2 % to 2.6 %), band 5 %."),
         passed("verify.anchors", "20 anchors chosen of 41 right answers."),
     ),
