@@ -169,6 +169,10 @@ def _watch() -> list[tuple[str, str, str]]:
     sizes = [screen[size] for size in ("80x24", "140x40")]
     again = max(size["shown_again"]["median_ms"] for size in sizes)
     news = max(size["after_a_check"]["median_ms"] for size in sizes)
+    first, plain = (
+        max(size[name]["median_ms"] for size in sizes)
+        for name in ("first_shown", "errata_first_shown")
+    )
     same = "every digit" if perplexity["equal"] else "differs"
     slowest = max(deploy[name]["median_s"] for name in ("llama-cpp", "ollama"))
     return [
@@ -183,6 +187,8 @@ def _watch() -> list[tuple[str, str, str]]:
         ("– the command", f"{health['command_overhead_s']:.2f} s", "0.4 s"),
         ("Health over 10,000 checks, shown again", f"{again:.0f} ms", "150 ms"),
         ("– after a new check", f"{news:.0f} ms", "150 ms"),
+        ("– opened for the first time", f"{first:.0f} ms", ""),
+        ("– – beside it Errata, which asks no ledger", f"{plain:.0f} ms", ""),
         ("systemd exposure of the units, worst", f"{units['worst']:.1f}", "2.0"),
     ]
 
