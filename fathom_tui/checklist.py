@@ -52,7 +52,7 @@ class Item:
         }
 
 
-_GATED = (
+GATED = (
     ("data.leakage", "No test message stands in the training data", "Look at the data stage."),
     ("merge.logits", "The merged weights answer as base + adapter do", "Run the engagement again."),
     (
@@ -60,7 +60,7 @@ _GATED = (
         "The file is fed the same tokens as in training",
         "Run the engagement again: garbage in Ollama begins here.",
     ),
-    ("verify.perplexity", "Quantising cost no more than its band allows", "Quantise less."),
+    ("quantize.perplexity", "Quantising cost no more than its band allows", "Quantise less."),
     (
         "evaluate.improvement",
         "Beats what needs no training, on the unread test split",
@@ -68,12 +68,13 @@ _GATED = (
     ),
     ("evaluate.target", "Reaches the target that was set before", "Read benchmarks.md."),
 )
+"""Gates of a run: the name, what it verified, and what to do where it did not pass."""
 
 
 def checklist(delivery: Delivery) -> tuple[Item, ...]:
     """Return every item in the order in which it is worked through."""
     return (
-        *(_gated(delivery, *row) for row in _GATED),
+        *(_gated(delivery, *row) for row in GATED),
         *_served(delivery),
         *_receiving(delivery),
         *_handover(delivery),
@@ -135,9 +136,9 @@ def _anchors(delivery: Delivery, section: str) -> Item:
         text += f" ({ANCHORS_WANTED} wanted{_few(delivery)})"
     how = f"fathom health {delivery.slug}"
     typed = (how, _FEW)
-    if not delivery.checks:
+    last = delivery.asked
+    if last is None:
         return Item(section=section, text=text, how=f"Never asked. {how}", typed=typed)
-    last = delivery.checks[-1]
     passed, total = int(last["passed"]), int(last["total"])
     said = f"{passed} of {total} passed on {_day(last)}"
     if passed == total >= there > 0:
@@ -168,11 +169,11 @@ def _alerts(delivery: Delivery, section: str) -> Item:
     text = "Somebody is told when the anchors fail"
     health = f"fathom health {delivery.slug}"
     told = [row for row in delivery.alerts if any(d.get("ok") for d in row.get("delivered") or ())]
-    if told:
+    hook = next((k for k in ("alert_command", "alert_webhook") if delivery.facts.get(k)), "")
+    if told and hook:
         hooks = ", ".join(str(d["hook"]) for d in told[-1]["delivered"] if d.get("ok"))
         found = f"alert of {_day(told[-1])}, delivered by {hooks}"
         return Item(section=section, text=text, evidence=found)
-    hook = next((k for k in ("alert_command", "alert_webhook") if delivery.facts.get(k)), "")
     if hook:
         never = "never delivered" if delivery.alerts else "never fired yet"
         serve = f"fathom serve {delivery.slug}"

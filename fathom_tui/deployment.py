@@ -41,6 +41,22 @@ def live(rows: Iterable[Row]) -> Row | None:
     return serving[-1] if serving else None
 
 
+def served_last(rows: Iterable[Row]) -> Row | None:
+    """Return the deployment that serves, else the last one that did and was not taken back.
+
+    One that was only created, failed its proofs or was removed since is nothing to rely on.
+    """
+    known = latest(rows).values()
+    for states in (
+        (DeploymentState.SERVING,),
+        (DeploymentState.SUPERSEDED, DeploymentState.STOPPED),
+    ):
+        found = [row for row in known if row["state"] in states]
+        if found:
+            return found[-1]
+    return None
+
+
 def went_live(rows: Iterable[Row], new: Row) -> list[dict[str, Any]]:
     """Return the events of an activation: what was serving is superseded, then the new one serves.
 

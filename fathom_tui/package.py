@@ -14,6 +14,7 @@ from typing import Any
 from fathom_tui.anchors import AnchorSet
 from fathom_tui.contract import Contract, Values
 from fathom_tui.delivery_name import delivery_name, part
+from fathom_tui.deployment import served_last
 from fathom_tui.gates import Gate, blocking
 from fathom_tui.licences import Licence
 from fathom_tui.recipe import EMBEDDED, Plan
@@ -74,7 +75,7 @@ class Delivery:
     deployments: tuple[Mapping[str, Any], ...] = ()
     """Of this run's file, each as it was last recorded."""
     checks: tuple[Mapping[str, Any], ...] = ()
-    """Anchor checks of these deployments, oldest first."""
+    """Anchor checks of the deployment that the package speaks of, oldest first."""
     purges: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     alerts: tuple[Mapping[str, Any], ...] = ()
@@ -115,8 +116,14 @@ class Delivery:
 
     @property
     def deployment(self) -> Mapping[str, Any] | None:
-        """The deployment of this version; None where there is none."""
-        return self.deployments[-1] if self.deployments else None
+        """The deployment that the package speaks of; None where the file never served."""
+        return served_last(self.deployments)
+
+    @property
+    def asked(self) -> Mapping[str, Any] | None:
+        """The last check in which the anchors were answered; None where there was none."""
+        answered = (check for check in reversed(self.checks) if check.get("passed") is not None)
+        return next(answered, None)
 
     @property
     def gates(self) -> dict[str, Gate]:

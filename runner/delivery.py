@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from fathom_tui.anchors import AnchorSet, read_anchor_set
-from fathom_tui.deployment import live
+from fathom_tui.deployment import live, served_last
 from fathom_tui.errors import EnvironmentProblem, GateRefused, NotFound, UsageError
 from fathom_tui.licences import Licence, licence_of
 from fathom_tui.package import (
@@ -75,8 +75,8 @@ def gather(store: Store, slug: str, run_id: str) -> Delivery:
         for row in store.deployments(slug)
         if row.get("run") == run_id and row.get("sha256") == made.sha256
     )
-    version = str(deployments[-1]["version"]) if deployments else run_number(run_id)
-    names = {str(row["id"]) for row in deployments}
+    served = served_last(deployments)
+    version = str(served["version"]) if served else run_number(run_id)
     return Delivery(
         slug=slug,
         title=store.engagement(slug).name,
@@ -92,7 +92,7 @@ def gather(store: Store, slug: str, run_id: str) -> Delivery:
         licence=base_licence(plan, view),
         waivers=tuple(store.waivers(slug, run_id)),
         deployments=deployments,
-        checks=tuple(row for row in store.checks(slug) if row["deployment"] in names),
+        checks=tuple(c for c in store.checks(slug) if served and c["deployment"] == served["id"]),
         purges=tuple(store.purges(slug)),
         alerts=tuple(store.alerts(slug)),
         facts={str(row["key"]): row["value"] for row in store.facts(slug)},

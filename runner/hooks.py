@@ -9,6 +9,7 @@ import json
 import os
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -64,6 +65,18 @@ class Hooks:
             *([command_name(self.command)] if self.command else []),
             *([webhook_name(self.webhook)] if self.webhook else []),
         ]
+
+    def require_program(self) -> None:
+        """See that the command's program is there, before it is needed at night.
+
+        Raises:
+            UsageError: It is not, or cannot be run.
+        """
+        if self.command and shutil.which(program := _words(self.command)[0]) is None:
+            raise UsageError(
+                f"The alert command's program {program!r} is not there, or cannot be run.",
+                fix="Name one that is, with its whole path: services have another PATH.",
+            )
 
     def usable(self) -> "tuple[Hooks, list[str]]":
         """Return those hooks that make sense, and what is wrong with the others."""

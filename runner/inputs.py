@@ -31,7 +31,7 @@ def compare(home: Home, target: Target, anchors: AnchorSet, recent: Sequence[str
     """Compare recent inputs with those of the anchors and of the evaluation set, where it is there.
 
     Nothing of the texts or of their vectors is kept. What keeps the comparison from being made is
-    a finding of its own.
+    a finding of its own; that there are too few, as after a quiet day, is a note.
     """
     try:
         evaluated = evaluation_inputs(home, anchors.run)
@@ -39,8 +39,9 @@ def compare(home: Home, target: Target, anchors: AnchorSet, recent: Sequence[str
         reference = [*(anchor.input for anchor in anchors.anchors), *(evaluated or ())]
         sides = [_drawn(reference), _drawn(recent)]
         if min(map(len, sides)) < FEWEST:
-            why = f"recent ones: {len(sides[1])}, others: {len(sides[0])}, needed: {FEWEST} of each"
-            return _unknown(why, notes)
+            counted = f"recent ones: {len(sides[1])}, others: {len(sides[0])}"
+            few = f"Recent inputs were not compared: {counted}, needed: {FEWEST} of each."
+            return Compared(drift=None, findings=(), notes=(*notes, few))
         vectors = target.embed([text for side in sides for text in side])
         if vectors is None:
             return _unknown(f"{target.name} gives no embeddings", notes)

@@ -37,7 +37,7 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("data", warned("data.floor", "48 training rows are few.", "Give more.")),
     ("merge", passed("merge.logits", "Merged and adapter agree.")),
     ("verify", passed("verify.token_parity", "Equal token ids.")),
-    ("verify", passed("verify.perplexity", "Perplexity +1 %: excellent.")),
+    ("quantize", passed("quantize.perplexity", "Perplexity +1 %: excellent.")),
     ("evaluate", passed("evaluate.improvement", "It beats the prompt by +0.400.")),
     ("evaluate", passed("evaluate.target", "0.900 reaches the target 0.600.")),
     ("deploy", passed("deploy.health", "It answers.")),

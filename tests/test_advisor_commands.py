@@ -229,7 +229,7 @@ class TestWorkloadsOfAnEngagement:
         Store(home).create_engagement("Unicode", {})
         said = refusal(capsys, "advise", "--engagement", "unknown")
         assert "Did you mean" not in said
-        assert "fathom engagement create unknown --advice-only, or name one of: unicode" in said
+        assert "fix: Name one of: unicode" in said
 
 
 class TestCost:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fathom_tui import checklist
 from fathom_tui.datasets.cases import read_split
 from fathom_tui.stages import STAGE_NAMES
 from fathom_tui.store import Home, Store
@@ -119,6 +120,12 @@ def test_the_splits_are_disjoint_and_as_recorded(demo_home: Home, summary: dict[
 
     inputs = [case.input for cases in splits.values() for case in cases]
     assert len(inputs) == len(set(inputs)) == 256 + 32 + 64
+
+
+def test_every_gate_that_the_checklist_names_is_one_of_a_run(finished: dict[str, Any]) -> None:
+    gates = {gate["name"] for stage in finished["stages"] for gate in stage["gates"]}
+
+    assert {name for name, _, _ in checklist.GATED} <= gates
 
 
 def test_no_message_of_the_data_stands_in_the_ledger(

@@ -66,7 +66,7 @@ def test_nothing_said_yet_is_told(live: Home) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([SLUG], "Nothing was said"),
+        ([SLUG], "Good or bad"),
         ([SLUG, "good"], "needs a person's name"),
         ([SLUG, "good", "--by", "  "], "needs a person's name"),
         ([SLUG, "great", "--by", "Ann"], "invalid choice: 'great'"),

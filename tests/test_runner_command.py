@@ -333,18 +333,25 @@ class TestForTheSystem:
 
 
 class TestTheLogs:
-    def test_of_a_detached_agent_are_its_file(self, home: Home, capfd: Capture) -> None:
+    def test_without_units_are_the_files_of_agent_and_servers(
+        self, home: Home, capfd: Capture
+    ) -> None:
         home.prepare().agent_log.write_text("one\ntwo\nthree\n", "utf-8")
+        server = home.data / "serving" / "acme" / "server.log"
+        server.parent.mkdir(parents=True)
+        server.write_text("loading\nlistening\n", "utf-8")
 
         assert cli.main(["runner", "logs", "-n", "2"]) == 0
 
-        assert capfd.readouterr().out == "two\nthree\n"
+        agent, _, served = capfd.readouterr().out.partition(f"==> {server} <==")
+        assert agent.startswith(f"==> {home.agent_log} <==\ntwo\nthree\n")
+        assert served == "\nloading\nlistening\n"
 
     def test_of_nobody_could_not_be_read(self, capsys: Capture) -> None:
         code, _, err = said(capsys, "logs")
 
         assert code == 3
-        assert "no agent has run" in err
+        assert "nothing has run" in err
 
     def test_of_units_come_from_the_journal(self) -> None:
         user = Systemd("user").journal(["a.service"], lines=5, follow=False)
@@ -370,11 +377,16 @@ def test_a_gpu_that_no_service_can_see_is_said(
 
     monkeypatch.setattr(nvml, "gpus", lambda: Gpus(problem="no permission", on_the_bus=2))
     monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
 
-    code, _, err = said(capsys, "check-gpu")
+    outside = said(capsys, "check-gpu")
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    inside = said(capsys, "check-gpu")
 
-    assert code == 4
-    assert "sees none: no permission. 2 on the PCI bus." in err
+    assert (outside[0], inside[0]) == (4, 4)
+    assert "No GPU can be used here: no permission. 2 on the PCI bus." in outside[2]
+    assert "sees none: no permission. 2 on the PCI bus." in inside[2]
+    assert "DeviceAllow=" in inside[2]
 
 
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="needs systemctl")

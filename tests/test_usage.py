@@ -147,6 +147,18 @@ def test_somebody_is_told_only_once_an_alert_arrived(delivery: Delivery) -> None
     assert "set, never fired yet: test it with fathom serve acme --stop" in item(facts=facts).how
     assert not item(facts=facts, alerts=(lost,)).done
     assert item(facts=facts, alerts=(lost, sent)).done
+    assert not item(facts={}, alerts=(lost, sent)).done  # nobody is told any more
+
+
+def test_a_check_in_which_nothing_was_answered_hides_no_earlier_one(delivery: Delivery) -> None:
+    silent = {**delivery.checks[-1], "passed": None, "total": None, "state": "unknown"}
+
+    def anchors(checks: tuple[object, ...]) -> Item:
+        found = checklist(replace(delivery, checks=checks))  # type: ignore[arg-type]
+        return next(i for i in found if "anchor prompts pass" in i.text)
+
+    assert anchors((*delivery.checks, silent)).done
+    assert anchors((silent,)).how.startswith("Never asked.")
 
 
 def test_a_message_cannot_break_out_of_its_place(delivery: Delivery) -> None:

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.verdict is None:
         raise UsageError(
-            "Nothing was said of the answers.",
+            "Good or bad: which of them is not said.",
             fix=f"fathom feedback {arguments.engagement} good|bad --by NAME",
         )
     by = (arguments.by or "").strip()

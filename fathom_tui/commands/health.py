@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--webhook", metavar="URL", help="post alerts there as JSON")
     parser.add_argument(
-        "--keep", action="store_true", help="use --on-alert and --webhook in later checks too"
+        "--keep",
+        action="store_true",
+        help="use --on-alert and --webhook in later checks too; '' takes one away",
     )
 
 
@@ -110,6 +112,7 @@ def _wanted(arguments: argparse.Namespace, home: "Home") -> "Wanted":
 
     hooks = Hooks(command=arguments.on_alert or None, webhook=arguments.webhook or None)
     _ = hooks.names  # refused now, not at night
+    hooks.require_program()
     if arguments.no_record and (arguments.on_alert or arguments.webhook or arguments.keep):
         raise UsageError(
             "--no-record only looks, so it can tell nobody.",
@@ -160,6 +163,8 @@ def _keep(home: "Home", arguments: argparse.Namespace) -> None:
     for key, value in given.items():
         if value is not None:
             Store(home).record(arguments.engagement, "fact", {"key": key, "value": value})
+            what = key.removeprefix("alert_")
+            narrate(f"Kept for later checks: the {what}." if value else f"Taken away: the {what}.")
 
 
 def _slugs(home: "Home", named: str | None) -> list[str]:

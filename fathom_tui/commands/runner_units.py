@@ -50,7 +50,11 @@ def _install(arguments: argparse.Namespace) -> int:
     if arguments.launchd:
         return _launchd(arguments, given, home)
     if arguments.dry_run:
-        return _show(_texts(given), arguments.directory)
+        _show(_texts(given), arguments.directory)
+        for program in {given.ollama, given.vllm} - {""}:
+            if not os.path.exists(program):
+                narrate(f"{program} is not there: what the units run has to be installed first.")
+        return ExitCode.DONE
     return _install_units(systemd, given, home)
 
 
@@ -233,18 +237,24 @@ def _logs(arguments: argparse.Namespace) -> int:
     if names:
         command = systemd.journal(names, lines=arguments.lines, follow=arguments.follow)
     else:
-        log = home_for(scope).agent_log
-        if not log.is_file():
-            narrate("No units are installed, and no agent has run in the background.")
+        logs = _logs_without_units(home_for(scope))
+        if not logs:
+            narrate("No units are installed, and nothing has run in the background.")
             return ExitCode.COULD_NOT_CHECK
         follow = ["-F"] if arguments.follow else []
-        command = ["tail", "-n", str(arguments.lines), *follow, str(log)]
+        command = ["tail", "-v", "-n", str(arguments.lines), *follow, *map(str, logs)]
     try:
         return _passed_on(subprocess.run(command, stdin=subprocess.DEVNULL, check=False))
     except FileNotFoundError as error:
         raise EnvironmentProblem(
             f"This machine has no {command[0]}.", fix=f"Read {home_for(scope).agent_log}"
         ) from error
+
+
+def _logs_without_units(home: "Home") -> list[Path]:
+    """Return what the agent and the servers wrote that were started without a unit."""
+    found = [home.agent_log, *sorted((home.data / "serving").glob("*/server.log"))]
+    return [path for path in found if path.is_file()]
 
 
 def _passed_on(done: subprocess.CompletedProcess[bytes]) -> int:
@@ -263,6 +273,11 @@ def _check_gpu(arguments: argparse.Namespace) -> int:
         narrate("GPU: AMD, through /dev/kfd")
         return ExitCode.DONE
     hidden = f" {found.on_the_bus} on the PCI bus." if found.on_the_bus else ""
+    if "INVOCATION_ID" not in os.environ:  # which systemd sets for its services
+        raise EnvironmentProblem(
+            f"No GPU can be used here: {found.problem}.{hidden}",
+            fix="nvidia-smi says what the driver sees; fathom doctor says what is missing.",
+        )
     raise EnvironmentProblem(
         f"This service was installed for a GPU and sees none: {found.problem}.{hidden}",
         fix="Outside a service: nvidia-smi. If that works, the unit's DeviceAllow= hides it; "

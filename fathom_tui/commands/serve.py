@@ -106,6 +106,7 @@ def _llama_cpp(home: "Home", slug: str, arguments: argparse.Namespace) -> int:
         print_json(data)
     elif served is None:
         narrate(f"{slug} is not served (live version: {server.live or 'none'}).")
+        narrate(f"Start it: fathom serve {slug}" if server.live else f"fathom deploy {slug}")
     else:
         narrate(f"{slug} {served.version} at {served.url}, {'healthy' if healthy else 'silent'}.")
         narrate(f"Ask it:\n  {_example(served, LlamaCppTarget(root, slug).spec(served.version))}")

@@ -316,7 +316,7 @@ def personal_data(findings: Sequence[Finding], rows: int) -> Gate:
     shown = ", ".join(f"{kind.replace('_', ' ')} in {n}" for kind, n in found.items())
     return warned(
         name,
-        f"Personal data in {rows:,} rows: {shown}.",
+        f"Of {rows:,} rows some hold personal data: {shown}.",
         "Mask it before training (lines in findings.json), or record the legal basis as a fact.",
         **found,
     )

@@ -226,12 +226,13 @@ def _cheaper(delivery: Delivery) -> list[Block]:
     tried = [way for way in ROWS if way in scores and way not in ("tuned", _SHIPPED)]
     if names:
         text = (
-            f"Within the margin of {delivery.plan.margin:g}: {', '.join(NAMES[n] for n in names)}."
+            f"As good within the margin of {delivery.plan.margin:g}, or better: "
+            f"{', '.join(NAMES[n] for n in names)}."
         )
     else:
         text = f"None comes within the margin of {delivery.plan.margin:g}."
     listed = ", ".join(NAMES[way] for way in tried)
-    note = f"Tried on the same cases: {listed}. They need no GPU and no training."
+    note = f"Tried on the same cases: {listed}. None of them needs a GPU."
     return [Heading(text="Cheaper ways"), Paragraph(text=(Strong(text), f" {note}"))]
 
 

@@ -190,9 +190,9 @@ def _evaluation(delivery: Delivery) -> str:
 def _asked(delivery: Delivery) -> str:
     """Say how the anchors did before the delivery."""
     total = len(delivery.anchors.anchors)
-    if not delivery.checks:
+    last = delivery.asked
+    if last is None:
         return f"The file itself answered all {total} anchors when they were chosen."
-    last = delivery.checks[-1]
     return (
         f"{last['passed']} of {last['total']} anchors passed when they were last asked through a "
         f"server before the delivery, on {str(last['at'])[:10]}."

@@ -386,8 +386,9 @@ def _not_found(what: str, name: str, names: Sequence[str]) -> NotFound:
     if close:
         fix = f"Did you mean {' or '.join(close)}?"
     elif what == "engagement":
-        there = f", or name one of: {', '.join(sorted(names)[:10])}" if names else ""
-        fix = f"Make it: fathom engagement create {shlex.quote(name)} --advice-only{there}"
+        make = f"fathom engagement create {shlex.quote(name)} --advice-only (or --data FILE ...)"
+        there = ", ".join(sorted(names)[:10])
+        fix = f"Name one of: {there}, or make it: {make}" if names else f"Make it: {make}"
     elif names:
         fix = f"There is: {', '.join(sorted(names)[:10])}."
     else:

@@ -179,5 +179,5 @@ def test_personal_data_warns_with_counts_by_kind() -> None:
     gate = gates.personal_data([finding("personal_card_number"), finding("short_rows")], 100)
 
     assert_judged(gate, Outcome.WARN)
-    assert gate.reason == "Personal data in 100 rows: card number in 2."
+    assert gate.reason == "Of 100 rows some hold personal data: card number in 2."
     assert_judged(gates.personal_data([], 100), Outcome.PASS)

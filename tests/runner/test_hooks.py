@@ -179,6 +179,13 @@ class TestHooks:
         assert one.names != other.names
         assert not {"ann", "ben", "T0", "T1"} & set(" ".join(one.names + other.names).split())
 
+    @pytest.mark.parametrize("program", ["/no/such/program", "no-such-program-anywhere", "/etc"])
+    def test_of_a_program_that_cannot_be_run_are_refused_at_once(self, program: str) -> None:
+        with pytest.raises(UsageError, match="not there, or cannot be run") as error:
+            Hooks(command=f"{program} --to ann").require_program()
+
+        assert "whole path" in error.value.fix
+
     def test_none_are_set_up_by_default(self) -> None:
         assert Hooks().names == []
         assert Hooks().tell(ALERT, ["anything"]) == []
