@@ -145,6 +145,11 @@ def read_anchor_set(path: Path) -> AnchorSet:
     Raises:
         EnvironmentProblem: The file is missing, damaged or of a newer layout.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise EnvironmentProblem(
+            f"The anchors at {path} are no file.",
+            fix="Restore the file from the delivery package, or run the engagement again.",
+        )
     try:
         return AnchorSet.from_json(json.loads(path.read_text("utf-8")))
     except OSError as error:

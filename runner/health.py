@@ -17,7 +17,7 @@ from fathom_tui.alerts import Alert, due
 from fathom_tui.anchors import AnchorSet, read_anchor_set
 from fathom_tui.deployment import deployment_id
 from fathom_tui.drift import repetition
-from fathom_tui.errors import CouldNotCheck, FathomError
+from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, FathomError
 from fathom_tui.health import Finding, HealthState, Observed, judge, past
 from fathom_tui.runner.checked import Checked, Wanted
 from fathom_tui.runner.hooks import Hooks
@@ -106,7 +106,22 @@ class _Check:
         )
 
     def _anchors(self, version: str) -> AnchorSet:
-        return read_anchor_set(anchors_path(self._root, version))
+        """Return the anchors of a version.
+
+        Raises:
+            EnvironmentProblem: They cannot be read, or are another file's.
+        """
+        path = anchors_path(self._root, version)
+        found = read_anchor_set(path)
+        rows = (row for row in self._known.deployments if row["version"] == version)
+        made = {str(row["sha256"]) for row in rows if row.get("sha256")}
+        if found.version != version or (made and found.sha256 not in made):
+            raise EnvironmentProblem(
+                f"The anchors at {path} are not those of {version}: they name {found.version} and "
+                f"the file {found.sha256[:12]}….",
+                fix=f"Put them there anew: fathom deploy {self._known.slug}",
+            )
+        return found
 
     def _asked(
         self, target: Target, anchors: AnchorSet, version: str, patience_s: float

@@ -118,10 +118,17 @@ def webhook_name(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, user = parts.hostname, parts.username
+        _ = parts.port  # which may be none
     except ValueError:
-        host = None
-    if host is None or parts.scheme not in ("http", "https"):
+        host = user = None
+    odd = any(c.isspace() or not c.isprintable() for c in url)
+    if user is not None:
+        raise UsageError(
+            "The webhook holds a name or a password before its host, which is not understood.",
+            fix="Give the secret in its path or query, or tell people by a command: --on-alert",
+        )
+    if host is None or odd or parts.scheme not in ("http", "https"):
         raise UsageError(
             "The webhook is no address that begins with http:// or https:// and names a host.",
             fix="Give it whole, for example https://hooks.example.org/T0/B1",
@@ -156,7 +163,7 @@ def run_command(command: str, alert: Alert, *, patience_s: float = PATIENCE_S) -
         said = _heard(process, patience_s)
     except subprocess.TimeoutExpired:
         return Delivery(hook=hook, ok=False, detail=f"it did not end within {patience_s:g} s")
-    text = said.decode("utf-8", "replace").strip()[:_SAID]
+    text = " ".join(said.decode("utf-8", "replace").split())[:_SAID]
     if process.returncode:
         detail = f"it ended with code {process.returncode}: {text}".rstrip(": ")
         return Delivery(hook=hook, ok=False, detail=detail)

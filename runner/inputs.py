@@ -17,6 +17,10 @@ MOST = 250
 5 s on two busy cores (SmolLM2-135M), so both sides in full take two thirds of a minute."""
 
 
+LONGEST = 16_384
+"""Characters of a text that are looked at: more than the 512 tokens that are embedded have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """What the comparison came to."""
@@ -54,7 +58,9 @@ def compare(home: Home, target: Target, anchors: AnchorSet, recent: Sequence[str
 
 
 def _drawn(texts: Sequence[str]) -> list[str]:
-    found = [text for text in texts if text.strip()]
+    # Half a character, as JSON may have it, is one that nobody can read; it has no tokens.
+    cut = (text[:LONGEST].encode("utf-8", "replace").decode() for text in texts)
+    found = [text for text in cut if text.strip()]
     return found if len(found) <= MOST else random.Random(SEED).sample(found, MOST)
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fathom_tui.anchors import read_anchor_set
+from fathom_tui.anchors import AnchorSet, read_anchor_set
 from fathom_tui.deployment import (
     DeploymentState,
     Row,
@@ -14,7 +15,14 @@ from fathom_tui.deployment import (
     returned,
     went_live,
 )
-from fathom_tui.errors import CouldNotCheck, FathomError, GateRefused, NotFound, UsageError
+from fathom_tui.errors import (
+    CouldNotCheck,
+    EnvironmentProblem,
+    FathomError,
+    GateRefused,
+    NotFound,
+    UsageError,
+)
 from fathom_tui.gates import blocking
 from fathom_tui.releases import version_number
 from fathom_tui.runner.alarm import taken_back
@@ -40,6 +48,7 @@ from fathom_tui.runs import RunView
 from fathom_tui.serving import TARGETS
 from fathom_tui.store import Store
 from fathom_tui.store.artifacts import content
+from fathom_tui.store.purged import refuse_purged
 
 KEPT_VERSIONS = 3
 """Newest versions that pruning keeps, beside the live one and the one before it."""
@@ -121,8 +130,8 @@ class Rollouts:
                 "fathom rollback goes to one of them.",
             )
         target = self.target(job.plan.target)
-        spec = serving_spec(job, content(gguf).sha256)
-        anchors = anchor_set(job, spec.sha256)
+        spec = serving_spec(job, _accepted(run, gguf))
+        anchors = self._anchors(job, spec.sha256)
         with alone(self._root):
             self.settle(target)
             made = make(job, target, gguf, spec, anchors)
@@ -134,6 +143,22 @@ class Rollouts:
             if not self._serves(new):
                 self._record("deployment", changed(new, DeploymentState.CREATED))
             return self._release(target, version, new, strict="anchors.served" not in waived)
+
+    def _anchors(self, job: Job, sha256: str) -> AnchorSet:
+        """Return what the file must know: of its run, or as kept beside a version of the same file.
+
+        Raises:
+            UsageError: They went with the run's data, and no version of the file is kept.
+        """
+        try:
+            return anchor_set(job, sha256)
+        except FileNotFoundError:
+            for path in sorted(self._root.glob("v*.anchors.json")):
+                kept = read_anchor_set(path)
+                if kept.sha256 == sha256:
+                    return kept
+            refuse_purged(self._store, job.run, "no anchors are left to prove a version with")
+            raise
 
     def roll_back(self, to: str | None) -> Rollout:
         """Make an earlier version live again.
@@ -376,6 +401,23 @@ class Rollouts:
     def _record_all(self, events: Recorded) -> None:
         for kind, data in events:
             self._record(kind, data)
+
+
+def _accepted(run: RunView, gguf: Path) -> str:
+    """Return the content of the file that a run accepted, in hex.
+
+    Raises:
+        EnvironmentProblem: It is another one by now.
+    """
+    found, made = content(gguf).sha256, run.artifacts["quantised"].sha256
+    if found != made:
+        raise EnvironmentProblem(
+            f"{gguf} was changed since {run.id} accepted it: its sha256 is {found[:12]}…, "
+            f"not {made[:12]}….",
+            fix="Restore the file from the delivery package, or run the engagement again: "
+            f"fathom run {run.engagement}",
+        )
+    return found
 
 
 def _must_be_accepted(run: RunView, waived: set[str]) -> None:

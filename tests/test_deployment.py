@@ -1,17 +1,48 @@
-"""Which deployment a delivery speaks of."""
+"""What may be deployed, and which deployment a delivery speaks of."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fathom_tui.deployment import served_last
+from fathom_tui.errors import EnvironmentProblem, UsageError
 from fathom_tui.runner.delivery import gather
+from fathom_tui.runner.rollout import Rollouts
 from fathom_tui.store import Home, Store
+from fathom_tui.store.purge import purge
+from fathom_tui.store.purge_plan import plan_purge
 from tests.delivering import engage, finish
 
 
 def rows(*states: str) -> list[dict[str, object]]:
     return [{"id": f"acme:v{n}", "state": state} for n, state in enumerate(states, 1)]
+
+
+class TestDeploying:
+    def test_a_file_that_was_changed_since_it_was_accepted_is_refused(
+        self, home: Home, tmp_path: Path
+    ) -> None:
+        store = Store(home.prepare())
+        slug = engage(store, tmp_path / "rows")
+        run = finish(store, slug)
+        with (home.run(run) / "quantize" / "model.q4_k_m.gguf").open("ab") as file:
+            file.write(b"x")
+
+        with pytest.raises(EnvironmentProblem, match=f"was changed since {run} accepted it"):
+            Rollouts(store, slug, say=print).deploy(store.run_view(run), set(), None)
+
+        assert len(store.deployments(slug)) == 1
+
+    def test_a_run_whose_anchors_were_purged_says_so(self, home: Home, tmp_path: Path) -> None:
+        store = Store(home.prepare())
+        slug = engage(store, tmp_path / "rows")
+        run = finish(store, slug)
+        purge(store, plan_purge(store, slug, by="Ann", reason="the end"))
+        shutil.rmtree(home.data / "serving" / slug)
+
+        with pytest.raises(UsageError, match="was purged on .*: no anchors are left"):
+            Rollouts(store, slug, say=print).deploy(store.run_view(run), set(), None)
 
 
 class TestServedLast:

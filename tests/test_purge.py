@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from fathom_tui.cli import main
 from fathom_tui.errors import EnvironmentProblem, GateRefused, UsageError
 from fathom_tui.store import FindingState, Home, Journal, Store
 from fathom_tui.store import purge as module
-from fathom_tui.store.purge import purge
+from fathom_tui.store.purge import purge, purging
 from fathom_tui.store.purge_plan import plan_purge
 from fathom_tui.store.purged import covers
 from fathom_tui.store.requests import resume, start_run
@@ -136,6 +137,19 @@ class TestDeleting:
         plan_purge(store, acme, by="Ann", reason="looking")
 
         assert left(store.home.data) - {"fathom.duckdb"} == before - {"fathom.duckdb"}
+
+    def test_by_two_at_once_is_one_purge_with_one_certificate(
+        self, store: Store, acme: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["engagement", "purge", acme, "--by", "Ben", "--reason", "me too", "--yes"]
+
+        with purging(store.home, acme):
+            code = main(command)
+
+        assert code == 2
+        assert "Another purge of acme is under way" in capsys.readouterr().err
+        assert store.purges(acme) == []
+        assert main(command) == 0
 
 
 class TestCertificate:

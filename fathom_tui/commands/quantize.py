@@ -148,9 +148,12 @@ def _of_run(
     arguments: argparse.Namespace, types: tuple[str, ...], scratch: Path, home: Home
 ) -> "tuple[Work, str]":
     from fathom_tui.runner.stage import Job
+    from fathom_tui.store.purged import refuse_purged
 
     with ledger() as store:
         view = store.run_view(arguments.subject)
+        if not (home.run(view.id) / "data" / "validation.jsonl").is_file():
+            refuse_purged(store, view.id, "no rows are left to judge by")
     plan = Plan.from_json(view.config)
     results = {name: dict(stage.result) for name, stage in view.stages.items()}
     job = Job(

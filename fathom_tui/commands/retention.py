@@ -124,13 +124,20 @@ def _date(arguments: argparse.Namespace) -> str:
 
 def purge(store: Store, arguments: argparse.Namespace) -> int:
     """Delete the data, or say what would be deleted."""
-    from fathom_tui.store.purge import purge as delete
-    from fathom_tui.store.purge_plan import plan_purge
+    from fathom_tui.store.purge import purging
 
     for flag, text in (("--by", arguments.by), ("--reason", arguments.reason)):
         if not text.strip():
             raise UsageError(f"{flag} is blank.", fix="A deletion needs a name and a reason.")
     slug = store.engagement(arguments.engagement).slug
+    with purging(store.home, slug):
+        return _purge(store, slug, arguments)
+
+
+def _purge(store: Store, slug: str, arguments: argparse.Namespace) -> int:
+    from fathom_tui.store.purge import purge as delete
+    from fathom_tui.store.purge_plan import plan_purge
+
     plan = plan_purge(
         store,
         slug,

@@ -102,6 +102,13 @@ class Home:
         return cls(**{part: _xdg(env, *names) for part, names in _XDG_DEFAULTS.items()})._openable()
 
     def _openable(self) -> Self:
+        try:
+            str(self.data).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise EnvironmentProblem(
+                f"{str(self.data)!r} is not UTF-8, and DuckDB cannot open files there.",
+                fix="Point FATHOM_HOME at a directory whose name is UTF-8.",
+            ) from error
         # DuckDB 2.0 takes a backslash for a separator, on Linux too, and looks somewhere else.
         if "\\" in str(self.data):
             raise EnvironmentProblem(

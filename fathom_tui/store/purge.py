@@ -48,6 +48,26 @@ def purge(store: Store, plan: Certificate) -> tuple[Certificate, Path]:
     return done, report
 
 
+@contextmanager
+def purging(home: Home, slug: str) -> Iterator[None]:
+    """Be the only one who plans and carries out a purge of an engagement.
+
+    Raises:
+        UsageError: Somebody else is at it: two certificates would name the same files.
+    """
+    descriptor = open_private(home.engagement(slug) / "purge.lock", os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(
+            f"Another purge of {slug} is under way.",
+            fix=f"Wait for its end, then look at its certificate: fathom engagement show {slug}",
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
 def _markdown(done: Certificate) -> str:
     from fathom_tui.reports.markdown import to_markdown
 

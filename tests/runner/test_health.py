@@ -186,6 +186,29 @@ class TestAWellServer:
 
 
 @pytest.mark.slow
+class TestOtherAnchors:
+    @pytest.mark.parametrize("change", [{"version": "v7"}, {"sha256": "f" * 64}])
+    def test_than_those_of_the_file_that_serves_are_not_asked(
+        self, served: Deployment, change: dict[str, str]
+    ) -> None:
+        path = served.root / "v1.anchors.json"
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+
+        found = check(served.home, SLUG, Wanted(record=False))
+
+        assert found.state is HealthState.UNKNOWN
+        assert "are not those of v1" in found.reasons[0]
+
+    def test_that_are_a_pipe_are_not_waited_for(self, served: Deployment) -> None:
+        path = served.root / "v1.anchors.json"
+        path.unlink()
+        os.mkfifo(path)
+
+        found = check(served.home, SLUG, Wanted(record=False))
+
+        assert "are no file" in found.reasons[0]
+
+
 class TestTrouble:
     def test_is_recorded_told_once_and_told_again_when_it_is_over(
         self, served: Deployment, tmp_path: Path

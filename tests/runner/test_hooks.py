@@ -149,11 +149,20 @@ class TestWebhook:
 
     @pytest.mark.parametrize(
         "url",
-        ["", "example.org", "ftp://example.org/x", "file:///etc/passwd", "http://", "http://["],
-    )
+        [
+            "", "example.org", "ftp://example.org/x", "file:///etc/passwd", "http://", "http://[",
+            "http://h:99999/", "http://h:abc/", "http://a b/", "http://h/\tx",
+        ],
+    )  # fmt: skip
     def test_that_is_no_address_is_refused(self, url: str) -> None:
         with pytest.raises(UsageError, match="no address"):
             webhook_name(url)
+
+    def test_with_a_password_before_its_host_is_refused_without_showing_it(self) -> None:
+        with pytest.raises(UsageError, match="a name or a password") as error:
+            webhook_name("http://ann:secret@example.org/x")
+
+        assert "secret@" not in error.value.message + error.value.fix
 
 
 class TestHooks:

@@ -117,6 +117,11 @@ def test_home_refuses_a_place_that_the_database_cannot_open(env: dict[str, str])
     assert error.value.fix == "Point FATHOM_HOME at a directory without one."
 
 
+def test_home_refuses_a_name_that_is_not_utf_8() -> None:
+    with pytest.raises(EnvironmentProblem, match="is not UTF-8"):
+        Home.from_env({"FATHOM_HOME": os.fsdecode(b"/srv/\xff")})
+
+
 def test_prepare_makes_directories_for_the_owner_only_whatever_the_umask(
     tmp_path: Path, no_umask: None
 ) -> None:
