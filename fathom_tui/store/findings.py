@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
+_FIRST = "engagement_created"
+
+
 def check(home: Home, database: Database) -> list[Finding]:
     """Look at everything; nothing is changed but tables that were behind their journals."""
     present = sources(home)
@@ -43,6 +46,9 @@ def _journal(source: Source) -> Finding:
             rows_of(source, events)
     except StoreError as error:
         return _broken(source.name, error.message)
+    if source.tables is ENGAGEMENT_TABLES and not any(e.kind == _FIRST for e in events):
+        lost = "does not hold the event that made the engagement: restore it from a backup"
+        return _broken(source.name, f"{lost}. {' '.join(notes)}".strip())
     if notes:
         return _warning(source.name, notes[0])
     return _ok(source.name, f"{len(events)} events, numbered without a gap")

@@ -99,6 +99,17 @@ def test_a_torn_last_line_is_a_warning(store: Store, run_id: str) -> None:
     assert "torn (7 bytes)" in wrong(findings)["runs/acme-1"]
 
 
+@pytest.mark.parametrize("left", [b"", b"garbage"])
+def test_an_engagement_whose_beginning_is_lost_is_found(
+    store: Store, run_id: str, left: bytes
+) -> None:
+    (store.home.engagement(run_id.rpartition("-")[0]) / "journal.jsonl").write_bytes(left)
+
+    found = broken(store.check())
+
+    assert "does not hold the event that made the engagement" in found["engagements/acme"]
+
+
 def test_a_run_reserved_and_never_begun_is_a_warning(store: Store, run_id: str) -> None:
     store.reserve_run("acme")
 
