@@ -35,6 +35,19 @@ def retire(root: Path, version: str) -> None:
     (root / f"{version}.removed").touch(mode=0o600)
 
 
+def remember(root: Path, versions: Iterable[str]) -> None:
+    """Keep the numbers of versions that the ledger knows, where the folder has lost their traces.
+
+    Args:
+        root: The serving folder; it exists.
+        versions: What the ledger names; what is no `vN` is left out.
+    """
+    for version in versions:
+        known = (root / version).exists() or any(root.glob(f"{version}.*"))
+        if number(version) is not None and not known:
+            retire(root, version)
+
+
 def beside(root: Path, version: str) -> list[Path]:
     """Return what is kept beside a version's model, but for the trace that keeps its number."""
     found = sorted(root.glob(f"{version}.*"))

@@ -28,6 +28,7 @@ from fathom_tui.releases import version_number
 from fathom_tui.runner.alarm import taken_back
 from fathom_tui.runner.deploy import anchor_set, serving_spec
 from fathom_tui.runner.made import make
+from fathom_tui.runner.numbers import remember
 from fathom_tui.runner.records import Recorded, check_event, deployed
 from fathom_tui.runner.release import (
     Asked,
@@ -134,6 +135,7 @@ class Rollouts:
         anchors = self._anchors(job, spec.sha256)
         with alone(self._root):
             self.settle(target)
+            remember(self._root, [str(row["version"]) for row in self.rows()])
             made = make(job, target, gguf, spec, anchors)
             version = made.version
             if made.mended is not None:
