@@ -22,6 +22,8 @@ class Said(StrEnum):
     LIVE = "live"
     KEPT = "kept"
     """It is there, and another one answers."""
+    STOPPED = "stopped"
+    """It would answer with it, and is not running."""
     GONE = "not there"
     SILENT = "not reached"
     UNASKED = ""
@@ -32,6 +34,8 @@ class Accord(StrEnum):
 
     AGREE = "agree"
     DIFFER = "differ"
+    STOPPED = "stopped"
+    """The server is there to serve what is live, and is not running."""
     SILENT = "not reached"
     UNASKED = "not asked"
 
@@ -121,6 +125,18 @@ class Release:
         return ""
 
     @property
+    def is_idle(self) -> bool:
+        """Say whether it is live in the ledger and only its server has to be started."""
+        return self.is_live and self.said is Said.STOPPED
+
+    @property
+    def start(self) -> str:
+        """Return what starts its server; for one that is not ours to start, who has to."""
+        if self.target == "llama-cpp":
+            return f"fathom serve {self.id.partition(':')[0]}"
+        return f"start {self.target or 'its server'} where it runs"
+
+    @property
     def is_serious(self) -> bool:
         """Say whether the difference is over what answers, and not only over what is kept."""
         return bool(self.mismatch) and (self.is_live or self.said is Said.LIVE)
@@ -159,7 +175,9 @@ def _said(row: Mapping[str, Any]) -> Said:
         return Said.SILENT
     if row["live"] is True:
         return Said.LIVE
-    return Said.KEPT if row.get("kept") is True else Said.GONE
+    if row.get("kept") is not True:
+        return Said.GONE
+    return Said.STOPPED if row.get("answering") is False else Said.KEPT
 
 
 def known(events: Iterable[Recorded]) -> list[Recorded]:
@@ -174,7 +192,7 @@ def releases(
     checks: Mapping[str, Check],
     facts: Mapping[str, RunFacts],
 ) -> list[Release]:
-    """Return the versions of an engagement, the newest first.
+    """Return the versions of an engagement, the newest first and those that were removed last.
 
     Args:
         events: Its deployment events; a version's last one counts.
@@ -194,7 +212,12 @@ def releases(
         )
         for row in latest(rows).values()
     ]
-    return sorted(found, key=lambda release: version_number(release.version), reverse=True)
+    return sorted(found, key=_place)
+
+
+def _place(release: Release) -> tuple[bool, int, str]:
+    is_removed = release.state == DeploymentState.REMOVED
+    return is_removed, -version_number(release.version), release.version
 
 
 def _release(
@@ -203,6 +226,8 @@ def _release(
 ) -> Release:  # fmt: skip
     version = str(row["version"])
     asked = answer.versions.get(version, Said.UNASKED) if answer is not None else Said.UNASKED
+    if asked is Said.STOPPED and not is_live:
+        asked = Said.KEPT  # started again, it would answer with another one
     texts = {
         name: text_of(row.get(name))
         for name in ("target", "run", "url", "alias", "sha256", "previous", "reason")
@@ -234,6 +259,8 @@ def standing(rows: Sequence[Release], answer: ServerAnswer | None) -> Standing:
         accord = Accord.SILENT if current.said is Said.SILENT else Accord.UNASKED
         return Standing(accord=accord, live=current, reasons=answer.problems)
     every = (*reasons, *answer.problems)
+    if current is not None and current.is_idle:
+        return Standing(accord=Accord.STOPPED, live=current, reasons=every)
     return Standing(accord=Accord.AGREE, live=current, serving=serving, reasons=every)
 
 
@@ -266,6 +293,8 @@ def accepted(view: RunView, waived: Iterable[str]) -> bool:
 
 def why_not_back(release: Release, accord: Accord) -> str:
     """Return why a roll-back cannot go to a version; empty where it can."""
+    if release.is_idle and accord is not Accord.DIFFER:
+        return f"{release.version} is live and its server is not running: {release.start}."
     if release.is_live and accord is not Accord.DIFFER:
         before = f" {release.previous} was before it." if release.previous else ""
         return f"{release.version} is live. Put the cursor on the one to go back to.{before}"

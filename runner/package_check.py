@@ -47,6 +47,7 @@ class Checked:
             "package": self.package,
             "passed": self.exit_code == ExitCode.DONE,
             "files": self.of("file"),
+            "notes": [str(found["text"]) for found in self.of("note")],
             "anchors": self.of("anchor"),
             "problems": [str(found["text"]) for found in self.of("problem")],
         }
@@ -70,7 +71,8 @@ def check(
 
     Args:
         path: The directory, or the `.tar.zst`.
-        tell: Called with each finding as it comes: {"kind": "file" | "anchor" | "problem", ...}.
+        tell: Called with each finding as it comes: {"kind": "file" | "note" | "anchor" |
+            "problem", ...}.
         checksums_only: Whether to load no model.
         threads: CPU threads; all cores if None.
 

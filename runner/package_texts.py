@@ -136,6 +136,10 @@ def _readme(delivery: Delivery, notes: Sequence[str]) -> str:
         f"- `{delivery.gguf}`: the model",
         *(f"- `{name}`: {about}" for name, about in _INDEX),
         "",
+        f"The same as an archive, `{delivery.name}.tar.zst`, is unpacked by `tar --zstd -xf "
+        f"{delivery.name}.tar.zst`; that needs the program zstd (`sudo apt install zstd`). Without "
+        "it, copy the directory as it is.",
+        "",
         f"No training data is in here. {len(delivery.cases)} test messages are, in `eval/` and as "
         f"examples, and {len(delivery.anchors.anchors)} held-out ones as anchors: whoever gets "
         "the package gets these.",

@@ -12,6 +12,10 @@ llama-cpp-python where the file itself is asked rather than a server.
 Ends with 0 when all is well, 1 when a file is wrong, fewer anchors pass than must or fewer cases
 are right than chance explains, 3 when it could not check.
 
+The files of the package decide. One that is not in the package is named and changes nothing,
+unless Python would take it for a module. With a wrong file the anchors are asked all the same,
+but of a server or of a model whose own sum is right.
+
 How many anchors must pass is the "threshold" in anchors.json, a share of them: where two answers
 are almost equally likely, another llama.cpp or another machine may choose the other one.
 
@@ -28,6 +32,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -48,9 +53,17 @@ _BLOCK = 1 << 20
 _MOST_TOKENS = 2**31 - 1
 """llama.cpp counts tokens in 32 bits with a sign (include/llama.h, llama_token)."""
 _TIMEOUT_S = 120
+_START_S = 60
+"""How long a server may take to start: the time in which a disk that reads 100 MB/s, as a slow one
+does, has read a model of 6 GB. A unit counts as started long before its server answers."""
+_POLL_S = 0.5
+_STRANGE = "not in the package"
+_IMPORTED = f"{_STRANGE}, and Python would import it in place of a module: remove it"
+_CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib")
+"""Endings of what Python imports from beside a script, and of what a library there is loaded as."""
 
 Tell = Callable[[dict[str, Any]], None]
-"""Told of each thing: {"kind": "file" | "anchor" | "case" | "sum" | "problem", ...}."""
+"""Told of each thing: {"kind": "file" | "note" | "anchor" | "case" | "sum" | "problem", ...}."""
 Ask = Callable[[list[dict[str, str]], int], tuple[str, str]]
 """Answers messages within so many tokens: (text, finish reason)."""
 
@@ -59,26 +72,53 @@ class CannotCheckError(Exception):
     """The answer is unknown, which is not the same as bad."""
 
 
-def check_files(directory: Path, tell: Tell) -> bool:
-    """Compare every file with SHA256SUMS; return whether all are there, right, and no others.
+def check_files(directory: Path, tell: Tell) -> dict[str, str]:
+    """Compare every file with SHA256SUMS; return what is wrong with which, nothing if all is well.
+
+    A file that is not in the package is told as a note; it is wrong only where Python would import
+    it, since the check itself and what it loads would then be another.
 
     Raises:
         CannotCheckError: There is no SHA256SUMS, or it cannot be read.
     """
     wanted = read_checksums(directory / CHECKSUMS)
+    states = {name: _state(directory, name, sha256) for name, sha256 in sorted(wanted.items())}
+    for name in _strange(directory, wanted):
+        if _is_imported(directory, name):
+            states[name] = _IMPORTED
+        else:
+            tell({"kind": "note", "text": f"{name}: {_STRANGE}"})
+    for name, state in states.items():
+        tell({"kind": "file", "path": name, "state": state})
+    return {name: state for name, state in states.items() if state != "ok"}
+
+
+def _strange(directory: Path, wanted: dict[str, str]) -> list[str]:
+    """Return what lies there and is not in the package; of a directory its name and a slash."""
+    ours = {"/".join(name.split("/")[:n]) for name in wanted for n in range(1, name.count("/") + 1)}
     try:
-        found = set(_files(directory))
+        found = set(_entries(directory, ours))
     except OSError as error:
         raise CannotCheckError(f"{error.filename} cannot be read: {error.strerror}") from error
-    right = True
-    for name, sha256 in sorted(wanted.items()):
-        state = _state(directory, name, sha256)
-        right = right and state == "ok"
-        tell({"kind": "file", "path": name, "state": state})
-    for name in sorted(found - set(wanted) - {CHECKSUMS}):
-        right = False
-        tell({"kind": "file", "path": name, "state": "not in the package"})
-    return right
+    return sorted(found - {CHECKSUMS, *wanted, *ours, *(f"{name}/" for name in wanted)})
+
+
+def _is_imported(directory: Path, name: str) -> bool:
+    """Say whether Python, which looks beside a script first, would take a stray name for a module.
+
+    A directory is one where it holds `__init__`; one that may not be read cannot be imported.
+    """
+    first, _, rest = name.partition("/")
+    if rest:  # in a directory of the package's own
+        return rest.startswith("__init__.") and rest.endswith(_CODE)
+    path = directory / first
+    if not path.is_dir():
+        return first.endswith(_CODE)
+    try:
+        inside = os.listdir(path)
+    except PermissionError:
+        return False
+    return any(each.startswith("__init__.") and each.endswith(_CODE) for each in inside)
 
 
 def read_checksums(path: Path) -> dict[str, str]:
@@ -145,14 +185,18 @@ def hash_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _files(directory: Path, prefix: str = "") -> Iterator[str]:
+def _entries(directory: Path, ours: set[str], prefix: str = "") -> Iterator[str]:
+    """Yield the files below a directory; of a directory that is not one of ours only its name."""
     for entry in os.scandir(directory):
-        if not prefix and entry.name in IGNORED:
+        name = prefix + entry.name
+        if name in IGNORED:
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(directory / entry.name, f"{prefix}{entry.name}/")
+        if not entry.is_dir(follow_symlinks=False):
+            yield name
+        elif name in ours:
+            yield from _entries(directory / entry.name, ours, f"{name}/")
         else:
-            yield prefix + entry.name
+            yield f"{name}/"
 
 
 def check_anchors(directory: Path, ask: Ask, tell: Tell) -> bool:
@@ -376,57 +420,115 @@ def model_file(directory: Path) -> Path:
     return directory / names[0]
 
 
-def by_url(url: str, model: str) -> Ask:
-    """Return what asks an OpenAI-compatible server, straight and not through a proxy."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    address = f"{url.rstrip('/')}/chat/completions"
+def by_url(url: str, model: str, *, wait_s: int = 0, tell: Tell = lambda found: None) -> Ask:
+    """Return what asks an OpenAI-compatible server, straight and not through a proxy.
 
-    def ask(chat: list[dict[str, str]], limit: int) -> tuple[str, str]:
+    Args:
+        url: Its address, with or without the `/v1` that most servers want.
+        model: What it calls the model.
+        wait_s: Seconds from now in which it may still be starting.
+        tell: Told when it is waited for, and when another address is the right one.
+    """
+    return _Server(url, model, wait_s, tell)
+
+
+class _Server:
+    """Asks a server, and finds it where it is starting or its address lacks `/v1`."""
+
+    def __init__(self, url: str, model: str, wait_s: int, tell: Tell) -> None:
+        self.base, self.model, self.tell = url.rstrip("/"), model, tell
+        self.wait_s, self.until = wait_s, time.monotonic() + wait_s
+        self.waited = self.answered = False
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def __call__(self, chat: list[dict[str, str]], limit: int) -> tuple[str, str]:
         body = {
-            "model": model, "messages": chat, "temperature": 0, "max_tokens": limit, "seed": 0,
+            "model": self.model, "messages": chat, "temperature": 0, "max_tokens": limit, "seed": 0,
         }  # fmt: skip
+        while True:
+            try:
+                choice = self._post(json.dumps(body).encode())["choices"][0]
+                self.answered = True
+                return str(choice["message"]["content"] or ""), str(choice["finish_reason"])
+            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+                if not self._again(error):
+                    raise CannotCheckError(
+                        f"{self.base}/chat/completions did not answer: {error}"
+                    ) from error
+
+    def _post(self, body: bytes) -> Any:
         headers = {"Content-Type": "application/json"}
         key = os.environ.get("OPENAI_API_KEY")
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        try:
-            with opener.open(request, timeout=_TIMEOUT_S) as reply:
-                choice = json.load(reply)["choices"][0]
-            return str(choice["message"]["content"] or ""), str(choice["finish_reason"])
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise CannotCheckError(f"{address} did not answer: {error}") from error
+        request = urllib.request.Request(f"{self.base}/chat/completions", body, headers)
+        with self.opener.open(request, timeout=_TIMEOUT_S) as reply:
+            return json.load(reply)
 
-    return ask
+    def _again(self, error: Exception) -> bool:
+        """Say whether to ask once more: only a server that has not answered yet is sought."""
+        code = None
+        if isinstance(error, urllib.error.HTTPError):
+            code = error.code
+            error.close()
+        if self.answered:
+            return False
+        if code == 404 and not self.base.endswith("/v1"):
+            self.base += "/v1"
+            self.tell({"kind": "note", "text": f"the address lacks /v1: asking {self.base}"})
+            return True
+        refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
+        if not (refused or code == 503) or time.monotonic() >= self.until:
+            return False
+        if not self.waited:
+            self.waited = True
+            said = f"{self.base} does not answer yet: waiting up to {self.wait_s} s"
+            self.tell({"kind": "note", "text": said})
+        time.sleep(_POLL_S)
+        return True
 
 
 def check(arguments: argparse.Namespace, tell: Tell) -> int:
-    """Do what was asked for and return the exit code."""
-    directory = arguments.directory
+    """Do what was asked for and return the exit code; what is known to be wrong stays wrong."""
+    directory, code = arguments.directory, GOOD
     try:
-        code = GOOD
-        if not arguments.anchors_only and not check_files(directory, tell):
+        wrong = {} if arguments.anchors_only else check_files(directory, tell)
+        code = BAD if wrong else GOOD
+        if arguments.checksums_only or not _may_ask(arguments, wrong, tell):
+            return code
+        ask = _asked(arguments, tell)
+        if not check_anchors(directory, ask, tell):
             code = BAD
-        if arguments.checksums_only or code != GOOD:
-            return code  # a damaged model is not loaded
-        ask = _asked(arguments)
-        code = GOOD if check_anchors(directory, ask, tell) else BAD
         if arguments.eval and not check_cases(directory, ask, tell):
             code = BAD
         return code
     except CannotCheckError as error:
         tell({"kind": "problem", "text": str(error)})
-        return COULD_NOT_CHECK
     except Exception as error:  # unknown is not bad, which the interpreter's own code 1 would say
         tell({"kind": "problem", "text": f"the check broke off: {error!a}"})
-        return COULD_NOT_CHECK
+    return code or COULD_NOT_CHECK
 
 
-def _asked(arguments: argparse.Namespace) -> Ask:
+def _may_ask(arguments: argparse.Namespace, wrong: dict[str, str], tell: Tell) -> bool:
+    """Say whether the anchors can be asked: a model that is damaged is not loaded.
+
+    Nor is llama.cpp where Python could take something else for a part of it.
+    """
+    if arguments.url or not wrong:
+        return True
+    model = model_file(arguments.directory).relative_to(arguments.directory).as_posix()
+    unsafe = model in wrong or _IMPORTED in wrong.values()
+    if unsafe:
+        said = "no anchor was asked: the model is not loaded beside what is wrong here"
+        tell({"kind": "note", "text": said})
+    return not unsafe
+
+
+def _asked(arguments: argparse.Namespace, tell: Tell) -> Ask:
     if not arguments.url:
         return by_file(arguments.directory, arguments.threads)
     model = arguments.model or str(read_anchors(arguments.directory)["engagement"])
-    return by_url(arguments.url, model)
+    return by_url(arguments.url, model, wait_s=arguments.wait, tell=tell)
 
 
 class Person:
@@ -441,6 +543,8 @@ class Person:
         kind = found["kind"]
         if kind == "problem":
             print(f"could not check: {printable(found['text'])}")
+        elif kind == "note":
+            print(f"note  {printable(found['text'])}", flush=True)
         elif kind == "sum":
             self.sums.append(printable(found["text"]))
         elif kind == "file":
@@ -493,6 +597,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("directory", nargs="?", type=Path, default=Path(__file__).absolute().parent)
     made.add_argument("--url", help="ask this OpenAI-compatible server instead of the file")
     made.add_argument("--model", help="what that server calls the model")
+    made.add_argument(
+        "--wait", type=int, default=_START_S, metavar="SECONDS",
+        help=f"how long that server may still be starting ({_START_S})",
+    )  # fmt: skip
     made.add_argument("--threads", type=int, help="CPU threads; all cores unless given")
     made.add_argument("--checksums-only", action="store_true", help="load nothing")
     made.add_argument("--anchors-only", action="store_true", help="read no file but the model's")

@@ -18,6 +18,7 @@ from fathom_tui.screens.deploy_actions import Action, Actions
 from fathom_tui.screens.deploy_asked import UNITS, Question, Questions
 from fathom_tui.screens.deploy_dialogs import Proposal, Refusal
 from fathom_tui.screens.deploy_dock import Dock, Done, name
+from fathom_tui.screens.deploy_packed import Packed
 from fathom_tui.screens.deploy_subject import Subject, subject
 from fathom_tui.screens.errand import COMMAND
 from fathom_tui.screens.grid import Grid, Row
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fathom_tui.screens.deploy_read import DeployNews, Entry, Reader, Record
 
 ACTING_S = 1.0
+TOLD_S = 3.0
+"""For how long a refusal or a good end covers what is below; a problem stays longer."""
 REST_S = 0.4
 """For how long the cursor rests before somebody is asked about what it stands on."""
 
@@ -69,8 +72,8 @@ class DeployScreen(Shell["DeployNews"]):
         """What is shown; None before the first look."""
         self._accords: dict[str, str] = {}
         """How ledger and server stand, by engagement that was looked at."""
-        self._packages: dict[str, dict[str, Any]] = {}
-        """What was packed from here, by engagement."""
+        self._packed = Packed()
+        """What was packed from here."""
         self._verified: dict[str, Action] = {}
         self._rest: Timer | None = None
 
@@ -118,6 +121,7 @@ class DeployScreen(Shell["DeployNews"]):
             self._slug = next(iter(self._entries), "")
         if news.record is not None:
             self._record = news.record
+            self._packed.read(news.record.slug, news.record.packaged)
         if self._entries and self.has_class("-nothing"):
             self.call_after_refresh(self.query_one("#versions").focus)
         self.set_class(not self._entries, "-nothing")
@@ -146,6 +150,8 @@ class DeployScreen(Shell["DeployNews"]):
         versions.fill(
             [deploy_rows.version_row(row, symbols, now, width, asking=asking) for row in found.rows]
         )
+        if found.chosen is not None and versions.key != found.chosen.version:
+            versions.show(found.chosen.version)
         name(benches, plural(len(self._entries), "engagement"))
         name(versions, clean(f"{plural(len(found.rows), 'version')} of {slug}"))
         self._show_one()
@@ -176,7 +182,7 @@ class DeployScreen(Shell["DeployNews"]):
         self.query_one(Headline).draw(lambda width: [first(width), second(width)])
         done = Done(
             last=self.actions.last.get(about.slug),
-            package=self._packages.get(about.slug),
+            package=self._packed.of(about.slug),
             verified=self._verified.get(about.slug),
         )
         self.dock.show(about, self.questions, done, symbols)
@@ -341,13 +347,10 @@ class DeployScreen(Shell["DeployNews"]):
         """Ask which one, then verify a package as its receiver will."""
         self._propose(lambda about: deploy_dialogs.verify(about, self._last_package(about)))
 
-    def _last_package(self, about: Subject) -> Path:
-        """Return where the last package is, as far as that is known."""
-        made = self._packages.get(about.slug)
-        if made is not None:
-            return Path(str(made.get("archive") or made.get("directory")))
-        recorded = about.record.packaged if about.record is not None else ""
-        return Path.cwd() / recorded.partition(" ")[0]
+    def _last_package(self, about: Subject) -> Path | None:
+        """Return where the last package is; None where that is not known."""
+        here = about.record.packaged_at if about.record is not None else None
+        return self._packed.place(about.slug) or here
 
     def _propose(self, make: Callable[[Subject], Proposal | Refusal | None]) -> None:
         """Ask what has to be asked; refuse while something is being done."""
@@ -367,10 +370,13 @@ class DeployScreen(Shell["DeployNews"]):
                 if action is not None:
                     self._act(action)
 
+            self.app.clear_notifications()  # they would cover the buttons
             self.app.push_screen(proposal.dialog, answered)
 
     def _refuse(self, why: str, title: str) -> None:
-        self.notify(clean(why), title=clean(title), severity="warning", markup=False)
+        self.notify(
+            clean(why), title=clean(title), severity="warning", timeout=TOLD_S, markup=False
+        )
 
     def _is_busy(self, slug: str) -> bool:
         """Say that something is being done already, if it is."""
@@ -407,10 +413,11 @@ class DeployScreen(Shell["DeployNews"]):
         if "verify" in action.arguments[:2]:
             self._verified[action.slug] = action
         elif action.arguments[0] == "package" and isinstance(ended.data, dict):
-            self._packages[action.slug] = ended.data
+            record = self._record if self._record and self._record.slug == action.slug else None
+            self._packed.wrote(action.slug, ended.data, record.packaged if record else "")
             self._verified.pop(action.slug, None)
         if deploy_outcome.is_good(action):
-            self.notify(clean(said), title=clean(action.doing), markup=False)
+            self.notify(clean(said), title=clean(action.doing), timeout=TOLD_S, markup=False)
         else:
             self.succeed(action.slug)  # asked for again, it is answered again
             self.complain(CouldNotCheck(said, fix=ended.fix), work=action.slug)

@@ -27,6 +27,11 @@ def details(row: "Release", record: "Record", symbols: Symbols, width: int) -> l
         found += wrapped(Content.styled(f"{mark} {clean(row.mismatch)}", style), width, indent=2)
         if row.is_serious:
             found += way("b on the version that should be live sets both right", symbols, width)
+    if row.is_idle:
+        said = f"{row.version} is live in the ledger; its server is not running."
+        said = f"{symbols.warned} {clean(said)}"
+        found += wrapped(Content.styled(said, "$warning"), width, indent=2)
+        found += way(clean(row.start), symbols, width)
     for label, value in (*_facts(row), *_spec(row, record)):
         entry = Content.assemble((f"{label:<{_LABEL}}", "$muted"), clean(value))
         found += wrapped(entry, width, indent=_LABEL)

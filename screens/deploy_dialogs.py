@@ -65,6 +65,8 @@ def deploy(about: Subject) -> Proposal | Refusal | None:
     run = about.entry.accepted
     if kept is not None and kept.is_live and about.standing.accord != "differ":
         why = f"{kept.version} is the file of {run}, the last accepted run, and it is live."
+        if kept.is_idle:
+            why += f" Its server is not running: {kept.start}."
         return Refusal(title="Nothing new to deploy", why=why)
     view = record.views.get(run)
     target = str((view.config if view is not None else {}).get("target") or TARGETS[0])
@@ -138,12 +140,12 @@ def pack(about: Subject) -> Proposal | None:
     return Proposal(dialog=form, action=action)
 
 
-def verify(about: Subject, last: Path) -> Proposal | None:
+def verify(about: Subject, last: Path | None) -> Proposal | None:
     """Return the question which package is to be verified.
 
     Args:
         about: The engagement.
-        last: Where the last package is, as far as that is known.
+        last: Where the last package is; None where that is not known.
     """
     from fathom_tui.screens.deploy_path import PathForm
 
@@ -162,13 +164,30 @@ def verify(about: Subject, last: Path) -> Proposal | None:
     form = PathForm(
         "Verify a package",
         "Every file against its checksum; then the model is loaded and asked its anchors, by our "
-        "own copy of the check that is in the package.",
+        f"own copy of the check that is in the package.{_where(about) if last is None else ''}",
         label="Package",
         path=last,
+        example=f"DIR/{_name(about)}",
         yes="Verify it",
         directory=False,
     )
     return Proposal(dialog=form, action=action)
+
+
+def _name(about: Subject) -> str:
+    """Return what the last package is called, as the ledger has it."""
+    said = about.record.packaged if about.record is not None else ""
+    return clean(said.partition(" ")[0]) or "PACKAGE"
+
+
+def _where(about: Subject) -> str:
+    """Return why no package is proposed, and what to type instead."""
+    if about.record is None or not about.record.packaged:
+        return f"\n\nThe ledger knows of no package of {clean(about.slug)}: type where one is."
+    return (
+        f"\n\nThe ledger knows {_name(about)} and its sums, not where it was written, and it is "
+        "not in the current directory. Type its path: DIR is what --to named."
+    )
 
 
 def _confirm(question: str, detail: str, *, yes: str, no: str, action: Action) -> Proposal:

@@ -46,7 +46,7 @@ class Done:
     last: Action | None = None
     """Under way, or the last one."""
     package: Mapping[str, Any] | None = None
-    """The last one that was written, as the command tells it."""
+    """The last one, as the command that wrote it told it."""
     verified: Action | None = None
     """The last verification."""
 
@@ -112,6 +112,7 @@ class Dock(Container):
                     deploy_outcome.package,
                     done.package,
                     record.packaged if record is not None else "",
+                    record.packaged_at if record is not None else None,
                     done.verified,
                     symbols,
                 ),

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
+from fathom_tui.screens.deploy_packed import recorded_parts
 from fathom_tui.screens.pane import wrapped
 from fathom_tui.screens.symbols import Symbols
 from fathom_tui.screens.words import clean, clock, duration, size
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from fathom_tui.screens.deploy_actions import Action
 
 _LABEL = 11
-_RECORDED = re.compile(r"(\S+) of (\S+), SHA256SUMS (\S+)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST = 200
 """Lines of an action that are shown, the last ones."""
@@ -162,14 +162,15 @@ def packaged(data: Mapping[str, Any], symbols: Symbols, width: int) -> list[Cont
 
 
 def package(
-    data: Mapping[str, Any] | None, recorded: str, verified: "Action | None", symbols: Symbols,
-    width: int,
+    data: Mapping[str, Any] | None, recorded: str, at: Path | None, verified: "Action | None",
+    symbols: Symbols, width: int,
 ) -> list[Content]:  # fmt: skip
     """Return the last package of an engagement, and what to do about it.
 
     Args:
-        data: Of the one written from here; None where none was.
+        data: Of the one written from here; None where another one is the last.
         recorded: What the ledger says of the last one; empty where there is none.
+        at: Where that one is; None where that is not known.
         verified: The last verification made from here; None where there is none.
         symbols: What the terminal can show.
         width: Cells of the widest line.
@@ -185,24 +186,26 @@ def package(
     elif recorded:
         found += [
             line
-            for label, value in _recorded(recorded)
+            for label, value in _recorded(recorded, at)
             for line in _entry(label, _short(value, width), width)
         ]
     else:
         found.append(Content.styled("none was written yet", "$muted"))
     keys = Content.assemble(
         ("p", "$accent bold"), (" writes it   ", "$muted"),
-        ("v", "$accent bold"), (" verifies it as its receiver will", "$muted"),
+        ("v", "$accent bold"), (" verifies it", "$muted"),
     )  # fmt: skip
     return [*found, Content(""), *wrapped(keys, width)]
 
 
-def _recorded(said: str) -> list[tuple[str, str]]:
+def _recorded(said: str, at: Path | None) -> list[tuple[str, str]]:
     """Return what the ledger says of a package: its name, its run, the sum of its sums."""
-    found = _RECORDED.fullmatch(said)
+    where = str(at.parent) if at is not None else "not recorded: v asks for it"
+    found = recorded_parts(said)
     if found is None:
-        return [("last one", said)]
-    return [("package", found[1]), ("of", found[2]), ("SHA256SUMS", found[3])]
+        return [("last one", said), ("in", where)]
+    name, run, sums = found
+    return [("package", name), ("in", where), ("of", run), ("SHA256SUMS", sums)]
 
 
 def _short(value: str, width: int) -> str:

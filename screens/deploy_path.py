@@ -18,20 +18,23 @@ class PathForm(ModalScreen[str | None]):
         title: What is asked.
         detail: What will be done with it.
         label: Before the field.
-        path: To begin with.
+        path: To begin with; None where none can be proposed.
         yes: On the button.
         directory: Whether it has to be a directory; else a file will do, too.
+        example: Shown in the field while it is empty.
     """
 
     CSS_PATH = "../assets/styles/dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave")]
 
     def __init__(
-        self, title: str, detail: str, *, label: str, path: Path, yes: str, directory: bool
-    ) -> None:
+        self, title: str, detail: str, *, label: str, path: Path | None, yes: str, directory: bool,
+        example: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()
         self._heading, self._detail, self._label = title, detail, label
-        self._path, self._yes, self._directory = path, yes, directory
+        self._path, self._yes, self._directory = str(path or ""), yes, directory
+        self._example = example
 
     def compose(self) -> ComposeResult:
         """Lay out the field under what it is for."""
@@ -40,7 +43,9 @@ class PathForm(ModalScreen[str | None]):
             yield Static(self._detail, classes="dialog-text", markup=False)
             with Horizontal(classes="field"):
                 yield Label(self._label)
-                yield Input(str(self._path), id="path", compact=True, select_on_focus=False)
+                yield Input(
+                    self._path, self._example, id="path", compact=True, select_on_focus=False
+                )
             yield Static("", id="problem", classes="problem", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Leave it", id="no", compact=True)

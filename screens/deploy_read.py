@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom_tui.check_events import Check, Recorded, check_of
@@ -10,6 +11,7 @@ from fathom_tui.deployment import live
 from fathom_tui.errors import FathomError
 from fathom_tui.releases import RunFacts, accepted, known, run_facts
 from fathom_tui.runs import RunView
+from fathom_tui.screens.deploy_packed import package_here
 from fathom_tui.serving import ServingSpec
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Record:
     """Versions whose anchors are kept."""
     packaged: str = ""
     """What the ledger says of the last package."""
+    packaged_at: Path | None = None
+    """Where that package is; None where nobody knows, for the ledger does not say."""
     facts: Mapping[str, RunFacts] = field(default_factory=dict)
 
     @property
@@ -156,7 +160,8 @@ class Reader:
             with_anchors=frozenset(
                 version for version in versions if self._beside(slug, version, "anchors")
             ),
-            packaged=str(found.facts.get("package") or ""),
+            packaged=(packaged := str(found.facts.get("package") or "")),
+            packaged_at=package_here(packaged, Path.cwd()),
             facts={name: run_facts(view) for name, view in views.items()},
         )
 

@@ -136,7 +136,7 @@ def headline(slug: str, found: "Standing", symbols: Symbols, width: int) -> Cont
     mark, style = of_accord(symbols, found.accord, is_live=current is not None)
     name = Content.styled(clean(slug), "bold").truncate(_NAME, ellipsis=True)
     line = Content.assemble((f"{mark} ", style), name, "  ", (_what(found), f"{style} bold"))
-    if current is not None and found.accord != "differ":
+    if current is not None and found.accord not in ("differ", "stopped"):
         line += Content.assemble(("  on ", "$muted"), clean(current.target or "?"))
         line += Content("   ") + _agreement(found.accord)
         if current.check is not None:
@@ -146,6 +146,8 @@ def headline(slug: str, found: "Standing", symbols: Symbols, width: int) -> Cont
 
 def _what(found: "Standing") -> str:
     ledger = clean(found.live.version) if found.live is not None else ""
+    if found.accord == "stopped":
+        return f"{ledger} is live in the ledger; its server is not running"
     if found.accord != "differ":
         return f"{ledger} is live" if ledger else "nothing is live"
     served = clean(found.serving.version) if found.serving is not None else "none of these"
@@ -194,6 +196,10 @@ def second_line(
         line = Content.assemble(
             (f"  {symbols.then} ", "$accent"), ("b", "$accent bold"),
             (" on the version that should be live sets both right", "$muted"),
+        )  # fmt: skip
+    elif found.accord == "stopped" and found.live is not None:
+        line = Content.assemble(
+            (f"  {symbols.then} ", "$accent"), (clean(found.live.start), "bold"),
         )  # fmt: skip
     elif found.reasons:
         more = f" (and {len(found.reasons) - 1} more)" if len(found.reasons) > 1 else ""

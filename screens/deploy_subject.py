@@ -22,7 +22,7 @@ class Subject:
     record: "Record | None"
     """None while it is being read."""
     rows: "Sequence[Release]"
-    """The newest first."""
+    """The newest first, those that were removed last."""
     standing: "Standing"
     chosen: "Release | None"
     """The version under the cursor."""
@@ -80,13 +80,14 @@ def subject(
         entry: In the list.
         record: What was read of it; None while it is being read.
         answer: Of its server; None while it was not asked.
-        cursor: The version under it; the newest one where it stands on none.
+        cursor: The version under it; where it stands on none, that which is live, else the first.
     """
     from fathom_tui.releases import releases, standing
 
     said = answer.server if answer is not None else None
     found = releases(record.events, said, record.checks, record.facts) if record is not None else []
-    chosen = next((row for row in found if row.version == cursor), found[0] if found else None)
+    start = next((row for row in found if row.is_live), found[0] if found else None)
+    chosen = next((row for row in found if row.version == cursor), start)
     return Subject(
         slug=slug,
         entry=entry,

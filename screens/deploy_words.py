@@ -20,6 +20,7 @@ def of_accord(symbols: Symbols, accord: str, *, is_live: bool) -> tuple[str, str
         return symbols.pending, "$muted"
     found = {
         "agree": (symbols.done, "$success"),
+        "stopped": (symbols.warned, "$warning"),
         "not reached": ("?", "$warning"),
         "not asked": (symbols.running, "$success"),
     }
@@ -30,6 +31,8 @@ def of_version(symbols: Symbols, row: "Release") -> tuple[str, str]:
     """Return the mark before a version: live, differing, or nothing."""
     if row.mismatch:
         return (symbols.refused, "$error") if row.is_serious else (symbols.warned, "$warning")
+    if row.is_idle:
+        return symbols.warned, "$warning"
     if row.is_live:
         return symbols.running, "$success"
     return (symbols.refused, "$error") if row.state == "failed" else (" ", "")
@@ -39,7 +42,7 @@ def of_said(row: "Release") -> tuple[str, str]:
     """Return what the server says of a version, and its style."""
     if row.mismatch:
         return row.said.value, "$error bold" if row.is_serious else "$warning"
-    styles = {"live": "$success", "not reached": "$warning"}
+    styles = {"live": "$success", "stopped": "$warning", "not reached": "$warning"}
     return row.said.value, styles.get(row.said.value, "$muted")
 
 
@@ -107,6 +110,8 @@ def _now_and_then(found: "Standing", then: str, about: str) -> tuple[str, str]:
     now = f"{live.version} on {live.target}" if live is not None else "nothing"
     if live is not None and live.check is not None and live.check.total:
         now += f", {_last_check(live)}"
+    if found.accord == "stopped":
+        now += ", its server is not running"
     if found.accord == "differ":
         served = found.serving.version if found.serving is not None else "none of these"
         ledger = live.version if live is not None else "nothing"

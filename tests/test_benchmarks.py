@@ -178,5 +178,5 @@ class TestDrawing:
 
         assert description(found, "kind") == (
             "Confusion matrix of kind: 0 of 3 answers right. Most often confused: a answered as b "
-            "2 times; b answered as unusable 1 times."
+            "2 times; b answered as unusable once."
         )

@@ -22,6 +22,7 @@ from tests.running import fathom
 
 NAME = "acme-classification-tiny-v1"
 MODEL = f"{NAME}-q4km.gguf"
+IMPORTED = "not in the package, and Python would import it in place of a module"
 FILES = {
     *("LICENSE", "Modelfile", "README.md", "SHA256SUMS", "anchors.json", "benchmarks.md"),
     *("checklist.md", "confusion-label.svg", "manifest.json", "provenance.json", MODEL),
@@ -120,6 +121,18 @@ class TestPackage:
 
         assert [n for n in FILES if secret in (delivered.directory / n).read_bytes()] == []
 
+    def test_is_unpacked_as_its_readme_says(self, delivered: Delivered, tmp_path: Path) -> None:
+        if shutil.which("zstd") is None or shutil.which("tar") is None:
+            pytest.skip("needs tar and zstd")
+        text = (delivered.directory / "README.md").read_text("utf-8")
+        command = f"tar --zstd -xf {NAME}.tar.zst"
+        assert f"`{command}`; that needs the program zstd" in text
+        shutil.copy(delivered.directory.with_name(f"{NAME}.tar.zst"), tmp_path)
+
+        subprocess.run(command.split(), cwd=tmp_path, check=True, timeout=60)
+
+        assert files(tmp_path / NAME) == FILES
+
     def test_is_no_hard_link_to_what_serves(self, delivered: Delivered) -> None:
         assert (delivered.directory / MODEL).stat().st_nlink == 1
 
@@ -190,6 +203,10 @@ class TestPackage:
 
 
 class TestBuilding:
+    def test_says_how_the_archive_is_unpacked(self, home: Home, acme: str, to: Path) -> None:
+        assert f"tar --zstd -xf {NAME}.tar.zst (needs the program zstd" in pack(home, to).stderr
+        assert "--zstd" not in pack(home, to, "--no-archive").stderr
+
     def test_is_the_same_every_time(self, home: Home, acme: str, to: Path) -> None:
         one = packed(home, to)
         other = packed(home, to)
@@ -473,11 +490,64 @@ class TestVerifying:
         assert (code, found["passed"], found["package"]) == (0, True, NAME)
         assert {each["path"] for each in found["files"]} == FILES - {"SHA256SUMS"}
 
+    def test_a_stray_file_is_named_and_changes_nothing(
+        self, home: Home, acme: str, to: Path
+    ) -> None:
+        packed(home, to)
+        strays = ("nohup.out", "usage.md~", "eval/extra.sh", "backup/old.py", "lost+found/x")
+        for name in strays:
+            (to / NAME / name).parent.mkdir(exist_ok=True)
+            (to / NAME / name).write_text("", "utf-8")
+        (to / NAME / "lost+found").chmod(0)
+
+        code, found = self.verify(home, to / NAME)
+        said = fathom(home, "package", "verify", str(to / NAME), "--checksums-only")
+        (to / NAME / "lost+found").chmod(0o755)
+
+        assert (code, found["passed"], {f["state"] for f in found["files"]}) == (0, True, {"ok"})
+        assert found["notes"] == [
+            f"{name}: not in the package"
+            for name in ("backup/", "eval/extra.sh", "lost+found/", "nohup.out", "usage.md~")
+        ]
+        assert "note  nohup.out: not in the package" in said.stdout
+        assert said.stderr.startswith("PASS: 20 of 20 files right")
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("json.py", "json.py"),
+            ("_ssl.cpython-311-x86_64-linux-gnu.so", "_ssl.cpython-311-x86_64-linux-gnu.so"),
+            ("numpy/__init__.py", "numpy/"),
+            ("eval/__init__.py", "eval/__init__.py"),
+        ],
+    )
+    def test_a_stray_file_that_python_would_import_fails(
+        self, home: Home, acme: str, to: Path, name: str, told: str
+    ) -> None:
+        packed(home, to)
+        (to / NAME / name).parent.mkdir(exist_ok=True)
+        (to / NAME / name).write_text("", "utf-8")
+
+        code, found = self.verify(home, to / NAME)
+
+        assert code == 1
+        assert [(f["path"], f["state"]) for f in found["files"] if f["state"] != "ok"] == [
+            (told, f"{IMPORTED}: remove it")
+        ]
+
+    def test_a_link_to_a_package_of_python_fails(self, home: Home, acme: str, to: Path) -> None:
+        packed(home, to)
+        (to / "elsewhere").mkdir()
+        (to / "elsewhere" / "__init__.py").write_text("", "utf-8")
+        (to / NAME / "json").symlink_to(to / "elsewhere")
+
+        assert self.verify(home, to / NAME)[0] == 1
+
     def test_changed_missing_and_strange_files_fail(self, home: Home, acme: str, to: Path) -> None:
         packed(home, to)
         (to / NAME / MODEL).write_bytes(b"weights of the delivered File")
         (to / NAME / "LICENSE").unlink()
-        (to / NAME / "eval" / "extra.sh").write_text("echo", "utf-8")
+        (to / NAME / "hashlib.py").write_text("", "utf-8")
         (to / NAME / "usage.md").unlink()
         (to / NAME / "usage.md").symlink_to("/etc/passwd")
 
@@ -488,7 +558,7 @@ class TestVerifying:
         assert wrong == {
             MODEL: "changed",
             "LICENSE": "missing",
-            "eval/extra.sh": "not in the package",
+            "hashlib.py": f"{IMPORTED}: remove it",
             "usage.md": "is a link",
         }
 

@@ -73,6 +73,15 @@ def test_the_newest_version_is_first_and_its_last_event_counts() -> None:
     assert [row.is_live for row in found] == [False, True, False]
 
 
+def test_removed_versions_come_last_whatever_changed_last() -> None:
+    first = rows(None, *TWO, event("v3", "serving", 4), event("v3", "removed", 5))
+    changed = (event("v1", "removed", 6), event("v2", "stopped", 7))
+    then = rows(None, *TWO, event("v3", "removed", 5), *changed)
+
+    assert [row.version for row in first] == ["v2", "v1", "v3"]
+    assert [row.version for row in then] == ["v2", "v3", "v1"]
+
+
 def test_live_is_the_last_one_that_went_live_and_not_the_newest() -> None:
     found = stand(None, *TWO, event("v2", "rolled_back", 4), event("v1", "serving", 5))
 
@@ -106,6 +115,51 @@ def test_a_server_without_the_live_version_differs() -> None:
     assert found.accord is Accord.DIFFER
     assert found.serving is None
     assert "does not have it" in found.reasons[0]
+
+
+def stopped(**kept: bool) -> ServerAnswer:
+    """Return what `fathom versions` prints of versions whose server was stopped."""
+    return server_answer(
+        [
+            {"version": name, "live": False, "answering": False, "kept": there, "error": None}
+            for name, there in kept.items()
+        ]
+    )
+
+
+def test_a_server_that_is_stopped_is_no_disagreement() -> None:
+    events = [{**row, "target": "llama-cpp"} for row in TWO]
+    found = by_version(stopped(v1=True, v2=True), *events)
+    seen = stand(stopped(v1=True, v2=True), *events)
+
+    assert (found["v1"].said, found["v2"].said) == (Said.KEPT, Said.STOPPED)
+    assert not found["v2"].mismatch
+    assert seen.accord is Accord.STOPPED
+    assert seen.live is not None
+    assert seen.live.version == "v2"
+    assert seen.live.start == "fathom serve acme"
+    assert why_not_back(found["v2"], seen.accord) == (
+        "v2 is live and its server is not running: fathom serve acme."
+    )
+    assert why_not_back(found["v1"], seen.accord) == ""
+
+
+def test_a_stopped_server_that_lost_the_live_version_differs() -> None:
+    found = stand(stopped(v1=True, v2=False))
+
+    assert found.accord is Accord.DIFFER
+    assert "does not have it" in found.reasons[0]
+
+
+def test_a_stopped_server_of_another_target_is_as_it_should_be() -> None:
+    answer = server_answer(
+        [
+            {"version": "v1", "live": False, "answering": False, "kept": True, "error": None},
+            {"version": "v2", "live": True, "answering": True, "kept": True, "error": None},
+        ]
+    )
+
+    assert stand(answer).accord is Accord.AGREE
 
 
 def test_an_old_version_that_is_gone_is_named_and_is_no_alarm() -> None:

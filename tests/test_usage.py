@@ -1,8 +1,11 @@
 """`usage.md` before an engineer who has never seen the model."""
 
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from fathom_tui.checklist import Item, checklist
 from fathom_tui.package import Delivery, ScoredCase
 from fathom_tui.reports.document import Code, Document
 from fathom_tui.reports.markdown import to_markdown
-from fathom_tui.reports.usage import examples, usage, weakest
+from fathom_tui.reports.usage import examples, measured_on, usage, weakest
 from fathom_tui.runner.delivery import gather
 from fathom_tui.store import Home, Store
 from tests.delivering import ANSWERS, SYSTEM, engage, finish
@@ -32,6 +35,7 @@ TOPICS = (
     "Run it in Ollama",
     "With Fathom",
     "Start at boot",
+    "Be told when the daily check fails",
     "After a reboot",
     "When the output is garbage",
     "GPU health",
@@ -114,6 +118,124 @@ def test_commands_and_names_can_be_read_raw(text: str) -> None:
     assert "journalctl -k | grep -i xid" in text
     assert "CMAKE_ARGS=-DGGML_CUDA=on .venv/bin/pip install" in text
     assert "--n_gpu_layers -1" in text
+
+
+def commands(delivery: Delivery, having: str) -> str:
+    """Return the one block of commands with that text in it."""
+    (found,) = (c for c in codes(usage(delivery, "0.3.36")) if having in c and "\n" in c)
+    return found
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Path:
+    """A home below which commands are typed, where no command changes this machine."""
+    (tmp_path / "bin").mkdir()
+    for name in ("systemctl", "loginctl"):
+        _command(tmp_path, name, "exit 0")
+    return tmp_path
+
+
+def _command(home: Path, name: str, does: str) -> None:
+    path = home / "bin" / name
+    path.write_text(f"#!/bin/sh\n{does}\n", "utf-8")
+    path.chmod(0o755)
+
+
+def typed(home: Path, text: str) -> subprocess.CompletedProcess[str]:
+    environment = {"HOME": str(home), "USER": "ann", "PATH": f"{home}/bin:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["sh", "-c", text], cwd=home, env=environment, capture_output=True, text=True, timeout=30
+    )
+
+
+def unit(home: Path, name: str) -> list[str]:
+    return (home / ".config/systemd/user" / name).read_text("utf-8").splitlines()
+
+
+def test_the_daily_check_starts_after_the_server_and_makes_itself_heard(
+    delivery: Delivery, shell: Path
+) -> None:
+    made = typed(shell, commands(delivery, "acme-anchors.timer <<UNIT"))
+    told = typed(shell, commands(delivery, "OnFailure="))
+
+    assert (made.returncode, told.returncode) == (0, 0), made.stderr + told.stderr
+    assert {"Wants=acme.service", "After=acme.service"} < set(unit(shell, "acme-anchors.service"))
+    assert unit(shell, "acme-anchors.service.d/failed.conf") == [
+        "[Unit]",
+        "OnFailure=acme-failed.service",
+    ]
+    lines = unit(shell, "acme-failed.service")
+    ways = [shlex.split(line.partition("ExecStart=")[2]) for line in lines if "ExecStart=" in line]
+    assert [Path(words[0]).name for words in ways] == ["logger", "sh", "curl"]
+    assert json.loads(ways[2][ways[2].index("-d") + 1])["text"] == "acme: the daily check failed"
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, 0), (1, 2), (3, 3)])
+def test_a_monitor_hears_a_failed_check_as_critical(
+    delivery: Delivery, shell: Path, code: int, state: int
+) -> None:
+    _command(shell, "python3", f"echo ok; echo THE END; exit {code}")
+
+    done = typed(shell, commands(delivery, "code=$?"))
+
+    assert (done.returncode, done.stdout) == (state, "THE END\n")
+
+
+def test_a_reboot_keeps_the_gpu(delivery: Delivery, shell: Path) -> None:
+    typed(shell, commands(delivery, "acme-anchors.timer <<UNIT"))
+    lines = commands(delivery, "CMAKE_ARGS").splitlines()
+    change = next(line for line in lines if line.startswith("sed"))
+
+    assert lines[0].startswith("systemctl --user stop acme.service")
+    assert typed(shell, f"{change} && {change}").returncode == 0
+
+    (line,) = (line for line in unit(shell, "acme.service") if line.startswith("ExecStart="))
+    shown = next(c for c in codes(usage(delivery, "0.3.36")) if c.startswith("ExecStart="))
+    assert line == shown.replace("…", str(shell))
+    assert line.count("--n_gpu_layers -1") == 1
+
+
+def test_units_are_those_that_systemd_takes(delivery: Delivery, shell: Path) -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("needs systemd-analyze")
+    (shell / ".venv" / "bin").mkdir(parents=True)
+    _command(shell, "../.venv/bin/python", "exit 0")
+    typed(shell, commands(delivery, "acme-anchors.timer <<UNIT"))
+    typed(shell, commands(delivery, "OnFailure="))
+    units = sorted((shell / ".config/systemd/user").glob("acme*.*er"))
+    failed = shell / ".config/systemd/user/acme-failed.service"
+    failed.write_text(failed.read_text("utf-8").replace("#ExecStart", "ExecStart"), "utf-8")
+    shell.joinpath("run").mkdir()
+
+    done = subprocess.run(
+        [tool, "--user", "--man=no", "verify", *map(str, [*units, failed])],
+        env={**os.environ, "HOME": str(shell), "XDG_RUNTIME_DIR": str(shell / "run")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    said = [line for line in done.stderr.splitlines() if str(shell) in line]
+    absent = "is not executable"  # logger or curl, which this machine need not have
+    assert [line for line in said if absent not in line] == []
+
+
+def test_says_whose_words_the_instruction_is(delivery: Delivery) -> None:
+    whole = replace(delivery, plan=replace(delivery.plan, instruction=SYSTEM))
+    text, same = (to_markdown(usage(d, "0.3.36")) for d in (delivery, whole))
+
+    assert "an untrained model is prompted with them:\n\n“Say whether the message is" in text
+    assert "it is told only the system text under “Prompt format”" in text
+    assert f"The instruction that it was trained with:\n\n“{SYSTEM}”" in same
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [("1 cores AMD EPYC", "1 core AMD EPYC"), ("11 cores X", "11 cores X"), ("1 x H200",) * 2],
+)
+def test_one_core_is_not_several(recorded: str, said: str) -> None:
+    assert measured_on({"hardware": recorded}) == said
 
 
 def test_says_with_how_many_anchors_it_is_broken(delivery: Delivery) -> None:

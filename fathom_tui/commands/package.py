@@ -25,17 +25,19 @@ examples:
 
 The package is a directory and, unless --no-archive is given, the same as one .tar.zst. It holds
 everything that a machine with nothing but Python needs, no training data, and the test messages.
+The archive is unpacked by: tar --zstd -xf NAME.tar.zst, which needs the program zstd.
 Without --run it is the live version's run, else the newest one whose gates passed or were waived.
 One that is there already is written anew, unless something of somebody else's lies in it.
 
 verify ends with 0 when every file is right and enough anchors pass, 1 when not, 3 when it could
 not check (llama-cpp-python is missing, or crashed on the file), 4 when this machine is in the way.
+A file that is not in the package is named and changes nothing, unless Python would import it.
 
 --json prints one object. Of a package: {"package", "directory", "archive", "run", "version",
 "model", "bytes", "files", "sums_sha256", "archive_sha256", "notes", "checklist"}; of --checklist:
 a list of {"section", "text", "done", "evidence", "how"}; of verify: {"package", "passed",
-"files": [{"path", "state"}], "anchors": [{"id", "passed", "expected", "actual",
-"finish_reason"}], "problems": [text]}.
+"files": [{"path", "state"}], "notes": [text], "anchors": [{"id", "passed", "expected",
+"actual", "finish_reason"}], "problems": [text]}.
 """
 
 
@@ -162,6 +164,10 @@ def _say(delivery: "Delivery", built: "Built") -> None:
     if built.archive is not None:
         narrate(f"Archive:    {built.archive} ({_megabytes(built.archive.stat().st_size)})")
         narrate(f"its sha256: {built.archive_sha256}")
+        narrate(
+            f"to unpack:  tar --zstd -xf {built.archive.name} (needs the program zstd; without it "
+            "copy the directory)"
+        )
     narrate(f"Checklist:  {done} of {len(built.items)} verified; the rest is in checklist.md")
     for note in built.notes:
         narrate(f"note: {note}")
@@ -212,6 +218,8 @@ def _tell(found: dict[str, Any]) -> None:
         print(printable(f"FAIL  {found['path']}: {found['state']}"))
     elif kind == "problem":
         print(printable(f"could not check: {found['text']}"))
+    elif kind == "note":
+        print(printable(f"note  {found['text']}"))
     elif kind == "anchor":
         print(printable(f"{'pass' if found['passed'] else 'miss'}  anchor {found['id']}"))
         if not found["passed"]:

@@ -9,7 +9,7 @@ from fathom_tui.figures import Figure
 from fathom_tui.gates import Outcome
 from fathom_tui.metrics.per_class import ClassScore, Confusion, class_scores, confusion
 from fathom_tui.package import Delivery, ScoredCase, answer_text
-from fathom_tui.reports.confusion import confusion_chart, description
+from fathom_tui.reports.confusion import confusion_chart, description, often
 from fathom_tui.reports.document import (
     Block,
     Code,
@@ -25,6 +25,7 @@ from fathom_tui.reports.document import (
     Typed,
     with_code,
 )
+from fathom_tui.reports.usage import measured_on
 from fathom_tui.stats import Interval, Weights, resample_weights, wilson
 from fathom_tui.summary import ROWS, score_rows
 
@@ -131,7 +132,7 @@ def _mistakes(found: Confusion) -> list[Block]:
     if not worst:
         return [Paragraph(text=("No case was confused.",))]
     said = "; ".join(
-        f"{truth} taken for {answer if answer is not None else 'nothing usable'}, {times} times"
+        f"{truth} taken for {answer if answer is not None else 'nothing usable'}, {often(times)}"
         for truth, answer, times in worst
     )
     return [Paragraph(text=(f"Most often: {said}.",), tone=Tone.SMALL)]
@@ -279,7 +280,7 @@ def _speed(delivery: Delivery) -> list[Block]:
     for name, text in _SPEEDS:
         item = delivery.figure(name)
         if item is not None:
-            rows.append(((text,), (str(item["hardware"]),), (_figure(item),)))
+            rows.append(((text,), (measured_on(item),), (_figure(item),)))
     table = Table(header=(("What",), ("On",), ("Measured",)), rows=tuple(rows), words=2)
     note = "Time to the first token was not measured."
     return [Heading(text="Speed"), table, Paragraph(text=(note,), tone=Tone.SMALL)]

@@ -48,6 +48,11 @@ def confusion_chart(found: Confusion, field: str) -> str:
     return "\n".join(parts)
 
 
+def often(times: int) -> str:
+    """Return a count of at least one as it is said: `once`, `2 times`."""
+    return "once" if times == 1 else f"{times} times"
+
+
 def description(found: Confusion, field: str) -> str:
     """Say in words what the matrix shows."""
     right = sum(int(found.counts[n, n]) for n in range(len(found.classes)))
@@ -56,7 +61,7 @@ def description(found: Confusion, field: str) -> str:
     if not worst:
         return text
     said = "; ".join(
-        f"{truth} answered as {answer if answer is not None else 'unusable'} {times} times"
+        f"{truth} answered as {answer if answer is not None else 'unusable'} {often(times)}"
         for truth, answer, times in worst
     )
     return f"{text} Most often confused: {said}."

@@ -1,4 +1,4 @@
-"""The half of `usage.md` that is commands: start, start at boot, update.
+"""The half of `usage.md` that is commands: start, start at boot, be told, update.
 
 Nothing in it needs Fathom on the receiving machine, and every command is typed in the package's
 directory.
@@ -15,6 +15,7 @@ from fathom_tui.reports.document import (
     Heading,
     Items,
     Paragraph,
+    Table,
     Typed,
     with_code,
 )
@@ -22,6 +23,8 @@ from fathom_tui.reports.document import (
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
+UNITS = "~/.config/systemd/user"
+"""Where a user's own units stand (systemd.unit(5))."""
 
 
 def serve_arguments(delivery: Delivery, directory: str = "") -> str:
@@ -89,6 +92,12 @@ def first_start(delivery: Delivery, runtime: str, message: str) -> list[Block]:
                 f"when it could not check. {rule(delivery)}",
             )
         ),
+        Paragraph(
+            text=(
+                "A file that is not in the package is named as a note and changes nothing, unless "
+                "Python would import it in place of a module.",
+            )
+        ),
         Heading(text="Serve it", level=3),
         Code(
             text=f".venv/bin/python -m llama_cpp.server {serve_arguments(delivery)}",
@@ -98,6 +107,13 @@ def first_start(delivery: Delivery, runtime: str, message: str) -> list[Block]:
         Code(text=curl(delivery, URL, message), language="sh"),
         Paragraph(text=("Check the server with the same anchors as the file:",)),
         Code(text=f"python3 verify.py --url {URL}", language="sh"),
+        Paragraph(
+            text=(
+                "It waits up to a minute for a server that is still starting; ",
+                Typed("--wait SECONDS"),
+                " changes that.",
+            )
+        ),
     ]
 
 
@@ -163,6 +179,8 @@ def at_boot(delivery: Delivery) -> list[Block]:
         f"cat > ~/.config/systemd/user/{slug}-anchors.service <<UNIT\n"
         "[Unit]\n"
         f"Description=anchors of {slug}\n"
+        f"Wants={slug}.service\n"
+        f"After={slug}.service\n"
         "[Service]\n"
         "Type=oneshot\n"
         f'ExecStart="$PWD/.venv/bin/python" "$PWD/verify.py" --url {URL}\n'
@@ -183,6 +201,80 @@ def at_boot(delivery: Delivery) -> list[Block]:
     ]
 
 
+def heard(delivery: Delivery) -> list[Block]:
+    """Say how somebody is told of a failed daily check, by systemd or by a monitor.
+
+    The states of a monitor are those of the monitoring-plugins guidelines: 0 OK, 1 warning,
+    2 critical, 3 unknown.
+    """
+    slug = delivery.slug
+    rows = (
+        ("0", "all is well", "0, OK"),
+        ("1", "a file is wrong, or too few anchors pass", "2, CRITICAL"),
+        ("3", "it could not check: nobody answers, or a file cannot be read", "3, UNKNOWN"),
+    )
+    typed = ("OnFailure=", "ExecStart=", "verify.py", f"{slug}-failed.service", "logger")
+    first = (
+        "So far a failed check stands in the journal and tells nobody. These units make it heard, "
+        "whether an answer was wrong or nobody answered. Put your own address into one of the "
+        "lines with # and take the # away: what logger writes is heard only where somebody reads "
+        "the system's log."
+    )
+    second = (
+        "A machine that is off tells nobody. Where a monitor on another one asks its agent here, "
+        "let the agent do this in this directory; monitors that work as Nagios does call a 1 a "
+        "warning, so it is turned into their 2:"
+    )
+    return [
+        Heading(text="Be told when the daily check fails"),
+        Paragraph(text=with_code(first, typed)),
+        Code(text=_failure_units(slug), language="sh"),
+        Paragraph(text=with_code(second, typed)),
+        Code(text=_monitor(), language="sh"),
+        Table(
+            header=(("Exit code of ", Typed("verify.py")), ("Meaning",), ("For the monitor",)),
+            rows=tuple(tuple((cell,) for cell in row) for row in rows),
+            words=3,
+            wide=(1,),
+        ),
+    ]
+
+
+def _failure_units(slug: str) -> str:
+    journal = f"journalctl --user -u {slug}-anchors.service"
+    said = f"{slug}: the daily check failed"
+    return (
+        f"mkdir -p {UNITS}/{slug}-anchors.service.d\n"
+        f"cat > {UNITS}/{slug}-failed.service <<'UNIT'\n"
+        "[Unit]\n"
+        f"Description=tell that the check of {slug} failed\n"
+        "[Service]\n"
+        "Type=oneshot\n"
+        f'ExecStart=/usr/bin/logger -p user.crit -t {slug} "{said}, see {journal}"\n'
+        f"#ExecStart=/bin/sh -c '{journal} -n 40 | mail -s \"{said}\" ops@example.com'\n"
+        "#ExecStart=/usr/bin/curl -fsS -m 20 -H 'Content-Type: application/json' "
+        f'-d \'{{"text": "{said}"}}\' https://example.com/webhook\n'
+        "UNIT\n"
+        f"cat > {UNITS}/{slug}-anchors.service.d/failed.conf <<'UNIT'\n"
+        "[Unit]\n"
+        f"OnFailure={slug}-failed.service\n"
+        "UNIT\n"
+        "systemctl --user daemon-reload\n"
+        f"systemctl --user start {slug}-failed.service        # try it: somebody must hear this"
+    )
+
+
+def _monitor() -> str:
+    return (
+        "sh -c '\n"
+        f"said=$(python3 verify.py --url {URL} --wait 5); code=$?\n"
+        'echo "$said" | tail -n 1                 # PASS, FAIL or COULD NOT CHECK\n'
+        'test "$code" -eq 1 && exit 2\n'
+        'exit "$code"\n'
+        "'"
+    )
+
+
 def rule(delivery: Delivery) -> str:
     """Say from how many missed anchors on it is broken: the rule of verify.py and `health`."""
     total = len(delivery.anchors.anchors)
@@ -200,7 +292,10 @@ def updating(delivery: Delivery) -> list[Block]:
     """Say how another version replaces this one, and how to go back."""
     slug = delivery.slug
     restart = f"systemctl --user restart {slug}.service"
-    typed = (restart, f"{slug}.service", "verify.py --url", "verify.py", "--eval", "ollama cp")
+    typed = (
+        restart, f"{slug}.service", "verify.py --url", "verify.py", "--eval", "ollama cp",
+        "--n_gpu_layers -1",
+    )  # fmt: skip
     return [
         Heading(text="Update, and go back"),
         Items(
@@ -212,6 +307,7 @@ def updating(delivery: Delivery) -> list[Block]:
                     "Run the new package's verify.py before anything else.",
                     f"Make {slug}.service anew in the new directory, as above, then type: "
                     f"systemctl --user restart {slug}.service",
+                    "Where it serves on a GPU, add --n_gpu_layers -1 to that unit again.",
                     "In Ollama: create the new numbered name, then ollama cp it onto the name "
                     "that clients use.",
                     "Run verify.py --url again. If it fails, point back to this directory.",

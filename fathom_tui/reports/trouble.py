@@ -10,7 +10,7 @@ from fathom_tui.reports.document import (
     Typed,
     with_code,
 )
-from fathom_tui.reports.running import URL, rule, serve_arguments
+from fathom_tui.reports.running import PORT, UNITS, URL, rule, serve_arguments
 
 
 def trouble(delivery: Delivery, runtime: str) -> list[Block]:
@@ -47,7 +47,7 @@ def _after_reboot(delivery: Delivery) -> list[Block]:
             text=(
                 "If it only comes back once you log in, lingering is off: ",
                 Typed('loginctl enable-linger "$USER"'),
-                ". If the port is taken, another program has it: ",
+                ". If the port is taken (Errno 98), another program has it: ",
                 Typed("ss -ltnp"),
                 ".",
             )
@@ -59,8 +59,23 @@ def _garbage(delivery: Delivery) -> list[Block]:
     rows = (
         (
             f"sha256sum -c {CHECKSUMS} fails",
-            "The copy is damaged",
+            "The copy is damaged, or somebody changed a file",
             "Copy the package again.",
+        ),
+        (
+            "verify.py fails, Python would import a file",
+            "A module or a library was put beside verify.py",
+            "Move it away: it could run in place of what the check or the server needs.",
+        ),
+        (
+            "verify.py --url: Connection refused",
+            "No server listens there",
+            f"Look why: systemctl --user status {delivery.slug}.service",
+        ),
+        (
+            "verify.py --url: 404",
+            "The address is another, or the model has another name there",
+            "Most addresses end in /v1; --model says what the server calls it.",
         ),
         (
             "verify.py fails, sums are right",
@@ -88,10 +103,16 @@ def _garbage(delivery: Delivery) -> list[Block]:
             "max_tokens is too low",
             f"Set max_tokens to {delivery.spec.max_new_tokens}.",
         ),
+        (
+            "verify.py notes a file that is not in the package",
+            "Something was put into this directory",
+            "Nothing: it changes no answer. Move it away if you like.",
+        ),
     )
-    typed = (f"sha256sum -c {CHECKSUMS}", "verify.py", "--url")
+    status = f"systemctl --user status {delivery.slug}.service"
+    typed = (f"sha256sum -c {CHECKSUMS}", "verify.py", "--url", "--model", "/v1", status)
     return [
-        Heading(text="When the output is garbage"),
+        Heading(text="When the output is garbage, or a check fails"),
         Paragraph(text=("Go down this list; the first line that fits names the cause.",)),
         Table(
             header=(("What you see",), ("Cause",), ("What to do",)),
@@ -110,15 +131,33 @@ def _gpu(delivery: Delivery, runtime: str) -> list[Block]:
                 "On a machine without a GPU there is nothing to do here. With one of NVIDIA's and "
                 "the CUDA toolkit (",
                 Typed("nvcc --version"),
-                " answers), build llama.cpp for it, serve with every layer on it, and check:",
+                " answers), stop the server, which holds the port, build llama.cpp for the card, "
+                "put every layer on it in the server's unit, so that a reboot keeps it, start it "
+                "again and check:",
             )
         ),
         Code(text=_gpu_commands(delivery, runtime), language="sh"),
         Paragraph(
             text=(
-                "A GPU rounds otherwise than a CPU, so the anchors decide whether it may serve. "
-                "Its log says whether the GPU is used at all: it names the card and the layers "
-                "on it.",
+                "The line that begins with ",
+                Typed("ExecStart="),
+                " in ",
+                Typed(f"{UNITS}/{delivery.slug}.service"),
+                " then reads, with this directory in the place of the dots:",
+            )
+        ),
+        Code(
+            text=f'ExecStart="…/.venv/bin/python" -m llama_cpp.server '
+            f"{serve_arguments(delivery, '…/')} --n_gpu_layers -1"
+        ),
+        Paragraph(
+            text=(
+                "Without that unit, stop the server that you started by hand and type its command "
+                "anew with the same ending. A GPU rounds otherwise than a CPU, so the anchors "
+                "decide whether it may serve. Type ",
+                Typed("nvidia-smi"),
+                " while it serves: if the GPU is used, it lists a process of Python that holds "
+                "the model in the card's memory.",
             )
         ),
         Paragraph(text=("How the card is:",)),
@@ -136,12 +175,17 @@ def _gpu(delivery: Delivery, runtime: str) -> list[Block]:
 
 
 def _gpu_commands(delivery: Delivery, runtime: str) -> str:
-    serve = serve_arguments(delivery).replace("--verbose False", "--verbose True")
+    unit = f"{delivery.slug}.service"
     return (
+        f"systemctl --user stop {unit}         # it holds port {PORT}\n"
         "CMAKE_ARGS=-DGGML_CUDA=on .venv/bin/pip install --force-reinstall --no-cache-dir "
         f'"llama-cpp-python[server]=={runtime}"\n'
-        f".venv/bin/python -m llama_cpp.server {serve} --n_gpu_layers -1\n"
-        f"python3 verify.py --url {URL}          # in another terminal"
+        "sed -i '/^ExecStart=/{/--n_gpu_layers/!s/$/ --n_gpu_layers -1/}' "
+        f"{UNITS}/{unit}\n"
+        f"grep ExecStart= {UNITS}/{unit}     # the line ends with --n_gpu_layers -1\n"
+        "systemctl --user daemon-reload\n"
+        f"systemctl --user restart {unit}\n"
+        f"python3 verify.py --url {URL}"
     )
 
 

@@ -5,7 +5,9 @@ case that the run scored, the one it gets wrong included.
 """
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fathom_tui.gates import Outcome
 from fathom_tui.package import Delivery, ScoredCase, answer_text
@@ -54,6 +56,7 @@ def usage(delivery: Delivery, runtime: str) -> Document:
             *running.ollama(delivery),
             *running.fathom(delivery),
             *running.at_boot(delivery),
+            *running.heard(delivery),
             *trouble(delivery, runtime),
             *_limits(delivery),
             *running.updating(delivery),
@@ -78,7 +81,7 @@ def _does(delivery: Delivery) -> list[Block]:
     kind = "one JSON object" if contract.kind == "json" else "exactly one label and nothing else"
     return [
         Heading(text="What it does"),
-        Paragraph(text=with_code(delivery.plan.instruction)),
+        *_task(delivery),
         Paragraph(text=(f"It reads one message and answers with {kind}:",)),
         Items(items=fields),
         Heading(text="What it does not do"),
@@ -94,6 +97,22 @@ def _does(delivery: Delivery) -> list[Block]:
             )
         ),
     ]
+
+
+def _task(delivery: Delivery) -> list[Block]:
+    """Quote what the task was set as, and say what of it the model itself was trained with."""
+    full, system = delivery.plan.instruction.strip(), delivery.spec.system
+    quoted = Paragraph(text=("“", *with_code(full), "”"))
+    if full == system:
+        return [Paragraph(text=("The instruction that it was trained with:",)), quoted]
+    said = "The task, in the words of its instruction; an untrained model is prompted with them:"
+    short = Paragraph(
+        text=(
+            "This model learnt the task from examples. In training as in use it is told only the "
+            "system text under “Prompt format”.",
+        )
+    )
+    return [Paragraph(text=(said,)), quoted, *([short] if system else [])]
 
 
 def _share(delivery: Delivery) -> str:
@@ -231,7 +250,7 @@ def _hardware(delivery: Delivery) -> list[Block]:
     table = Table(
         header=(("Measured",), ("On",), ("Value",)),
         rows=tuple(
-            ((text,), (str(item["hardware"]),), (_value(item["figure"]),))
+            ((text,), (measured_on(item),), (_value(item["figure"]),))
             for text, item in found
             if item is not None
         ),
@@ -246,6 +265,15 @@ def _hardware(delivery: Delivery) -> list[Block]:
     blocks: list[Block] = [Heading(text="Hardware"), Paragraph(text=(text,))]
     missing = "Time to the first token and behaviour under load were not measured."
     return [*blocks, *([table] if table.rows else []), Paragraph(text=(missing,), tone=Tone.SMALL)]
+
+
+def measured_on(item: Mapping[str, Any]) -> str:
+    """Return the machine of a measurement as one writes it; its id in the ledger has no singular.
+
+    Args:
+        item: {name, figure, hardware}, as the delivery gives it.
+    """
+    return re.sub(r"^1 cores\b", "1 core", str(item["hardware"]))
 
 
 def _value(figure: object) -> str:

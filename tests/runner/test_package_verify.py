@@ -8,9 +8,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +207,34 @@ class TestFile:
         assert f"expected card\n      answered {right} (stop)" in done.stdout
         assert done.stdout.splitlines()[-1] == "FAIL"
 
+    def test_stray_files_beside_it_change_nothing(self, package: Path) -> None:
+        (package / "nohup.out").write_text("", "utf-8")
+
+        done = alone(package)
+
+        assert done.returncode == 0, done.stdout
+        assert "note  nohup.out: not in the package" in done.stdout
+        assert done.stdout.splitlines()[-1] == "PASS"
+
+    def test_with_another_file_wrong_asks_its_anchors_and_fails(self, package: Path) -> None:
+        rewrite(package / "usage.md", b"changed")
+
+        done = alone(package)
+
+        assert done.returncode == 1
+        assert "FAIL  usage.md: changed" in done.stdout
+        assert "pass  anchor anchor-0" in done.stdout
+        assert done.stdout.splitlines()[-1] == "FAIL"
+
+    def test_beside_what_python_would_import_is_not_loaded(self, package: Path) -> None:
+        (package / "llama_cpp.py").write_text("print('taken for llama.cpp')", "utf-8")
+
+        done = alone(package)
+
+        assert done.returncode == 1
+        assert "taken for llama.cpp" not in done.stdout
+        assert "note  no anchor was asked: the model is not loaded" in done.stdout
+
     def test_a_changed_model_is_not_even_loaded(self, package: Path) -> None:
         gguf = next(package.glob("*.gguf"))
         data = bytearray(gguf.read_bytes())
@@ -362,13 +393,127 @@ class TestServer:
         )
 
     def test_that_is_not_there_cannot_be_checked(self, delivered: tuple[Home, Path]) -> None:
-        done = alone(delivered[1], "--url", "http://127.0.0.1:9/v1")
+        done = alone(delivered[1], "--url", "http://127.0.0.1:9/v1", "--wait", "0")
 
         assert done.returncode == 3
         assert "COULD NOT CHECK" in done.stdout
 
+    def test_whose_address_lacks_v1_is_found_and_told(
+        self, delivered: tuple[Home, Path], served: str
+    ) -> None:
+        done = alone(delivered[1], "--url", served.removesuffix("/v1"))
+
+        assert done.returncode == 0, done.stdout
+        assert f"note  the address lacks /v1: asking {served}" in done.stdout
+
     def test_of_another_kind_cannot_be_checked(self, served: str) -> None:
         from fathom_tui.runner.package_verify import CannotCheckError
 
-        with pytest.raises(CannotCheckError, match="did not answer"):
-            by_url(served.removesuffix("/v1"), "acme")(messages("", "hi"), 4)
+        with pytest.raises(CannotCheckError, match="/v2/v1/chat/completions did not answer: .*404"):
+            by_url(served.replace("/v1", "/v2"), "acme")(messages("", "hi"), 4)
+
+    def test_is_asked_although_a_file_is_wrong(self, package: Path, served: str) -> None:
+        gguf = next(package.glob("*.gguf"))
+        rewrite(gguf, b"damaged")
+        (package / "json_.py").write_text("", "utf-8")
+
+        done = alone(package, "--url", served)
+
+        assert done.returncode == 1
+        assert f"FAIL  {gguf.name}: changed" in done.stdout
+        assert "pass  anchor anchor-0" in done.stdout
+
+    def test_with_a_wrong_file_and_nobody_there_the_file_decides(self, package: Path) -> None:
+        rewrite(package / "usage.md", b"changed")
+
+        done = alone(package, "--url", "http://127.0.0.1:9/v1", "--wait", "0")
+
+        assert done.returncode == 1
+        assert "could not check: http://127.0.0.1:9/v1/chat/completions" in done.stdout
+
+
+@contextmanager
+def canned(answers: dict[str, str], port: int = 0, loading: int = 0) -> Iterator[str]:
+    """A server that knows the answers, and says 503 to the first requests as one that loads."""
+    left = [loading]
+
+    class Canned(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            text = answers[body["messages"][-1]["content"]]
+            choice = {"message": {"content": text}, "finish_reason": "stop"}
+            left[0] -= 1
+            self.send_response(503 if left[0] >= 0 else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"choices": [choice]}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", port), Canned)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class TestStarting:
+    """A server right after its unit was started."""
+
+    def test_that_still_loads_is_waited_for(
+        self, delivered: tuple[Home, Path], known: dict[str, str]
+    ) -> None:
+        with canned(known, loading=2) as url:
+            done = alone(delivered[1], "--url", url)
+
+        assert done.returncode == 0, done.stdout
+        assert f"note  {url} does not answer yet: waiting up to 60 s" in done.stdout
+
+    def test_that_still_loads_when_the_time_is_up_cannot_be_checked(
+        self, delivered: tuple[Home, Path], known: dict[str, str]
+    ) -> None:
+        with canned(known, loading=1000) as url:
+            done = alone(delivered[1], "--url", url, "--wait", "1")
+
+        assert done.returncode == 3
+        assert "503" in done.stdout
+
+    def test_that_does_not_listen_yet_is_waited_for(
+        self, delivered: tuple[Home, Path], known: dict[str, str]
+    ) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-B", "verify.py", "--anchors-only"),
+                *("--url", f"http://127.0.0.1:{port}/v1"),
+            ],
+            cwd=delivered[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            assert "does not answer yet" in process.stdout.readline()
+            with canned(known, port):
+                said = process.stdout.read()
+
+        assert process.returncode == 0, said
+
+    def test_that_goes_away_once_it_has_answered_is_not_waited_for(
+        self, known: dict[str, str]
+    ) -> None:
+        from fathom_tui.runner.package_verify import CannotCheckError
+
+        chat = messages("", next(iter(known)))
+        with canned(known) as url:
+            ask = by_url(url, "acme", wait_s=60)
+            ask(chat, 4)
+
+        with pytest.raises(CannotCheckError, match="refused"):
+            ask(chat, 4)

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -129,6 +130,100 @@ async def test_a_server_that_serves_another_version_is_seen_at_once(
         assert cells(pilot, "versions", "v1")[3] == "not there"
         assert cells(pilot, "benches", SLUG)[0] == "✗"
         assert "the server keeps it and does not answer with it" in said(pilot, "details")
+
+
+def _stopped(*versions: str) -> dict[str, Any]:
+    """Return what `versions` prints while the server of an engagement is stopped."""
+    return {
+        "data": [
+            {"version": each, "live": False, "answering": False, "kept": True, "error": None}
+            for each in versions
+        ]
+    }
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_a_server_that_is_stopped_has_only_to_be_started(
+    home: Home, agent: Listener, size: tuple[int, int]
+) -> None:
+    slug = "borealis-claims"
+    released(home)
+    tell(home, versions_borealis_claims=_stopped("v1"))
+    async with opened(home, agent).run_test(size=size) as pilot:
+        await look(pilot)
+        pilot.app.screen.query_one("#benches", Grid).show(slug)
+        await rest(pilot)
+
+        headline = text(pilot, "headline")
+        assert headline.startswith(f"! {slug}  v1 is live in the ledger; its server is not running")
+        assert f"→ fathom serve {slug}" in headline
+        assert "sets both right" not in headline
+        assert cells(pilot, "versions", "v1")[:4] == ["!", "v1", "serving", "stopped"]
+        assert cells(pilot, "benches", slug)[0] == "!"
+        assert said(pilot, "details").startswith(
+            "! v1 is live in the ledger; its server is not running. "
+            f"→ fathom serve {slug} state serving, the server: stopped"
+        )
+        await pilot.press("b")
+        await pilot.press("d")
+        await rest(pilot)
+        [back, deploy] = toasts(pilot)
+        assert f"v1 is live and its server is not running: fathom serve {slug}." in back
+        assert f"Its server is not running: fathom serve {slug}." in deploy
+
+
+async def test_the_cursor_begins_on_what_is_live_and_removed_versions_are_last(
+    home: Home, agent: Listener
+) -> None:
+    slug = story.engagement(home)
+    served = Served(home, slug, target="llama-cpp", version="v0")
+    served.deployed("v1", ago(days=6)).deployed("v2", ago(days=5)).deployed("v3", ago(days=4))
+    served.deployed("v4", ago(days=3), "failed").deployed("v3", ago(days=2), "removed")
+    served.deployed("v1", ago(days=1), "superseded")
+    async with opened(home, agent).run_test(size=NARROW) as pilot:
+        await look(pilot)
+
+        assert keys(pilot, "versions") == ["v4", "v2", "v1", "v3"]
+        assert pilot.app.screen.query_one("#versions", Grid).key == "v2"
+        assert "Details of v2" in str(pilot.app.screen.query_one("#details").border_title)
+        await pilot.press("j")
+        served.deployed("v2", ago(hours=5), "removed")
+        await rest(pilot)
+        assert keys(pilot, "versions") == ["v4", "v1", "v3", "v2"]
+        assert pilot.app.screen.query_one("#versions", Grid).key == "v1"
+
+
+async def test_another_engagement_begins_on_its_own_live_version(
+    home: Home, agent: Listener
+) -> None:
+    for slug, live in (("acme", "v1"), ("borealis", "v3")):
+        served = Served(home, slug)
+        for version in ("v1", "v2", "v3"):
+            served.deployed(version, ago(days=2), "superseded")
+        served.deployed(live, ago(days=1))
+    async with opened(home, agent).run_test(size=NARROW) as pilot:
+        await look(pilot)
+        benches, versions = (
+            pilot.app.screen.query_one(f"#{grid}", Grid) for grid in ("benches", "versions")
+        )
+        assert (benches.key, versions.key) == ("acme", "v1")
+        benches.show("borealis")
+        await rest(pilot)
+        assert versions.key == "v3"
+
+
+async def test_a_dialog_is_not_covered_by_what_was_told_before(home: Home, agent: Listener) -> None:
+    released(home)
+    async with opened(home, agent).run_test(size=NARROW) as pilot:
+        await look(pilot, "b")
+        [told] = pilot.app._notifications
+        assert told.timeout < pilot.app.NOTIFICATION_TIMEOUT
+        await pilot.press("j", "b")
+        await pilot.pause()
+
+        assert isinstance(pilot.app.screen, Confirm)
+        assert toasts(pilot) == []
+        assert not pilot.app.screen.query("Toast")
 
 
 async def test_a_server_that_is_not_reached_is_not_taken_for_agreement(
@@ -585,8 +680,79 @@ async def test_what_the_ledger_says_of_the_last_package_is_shown(
         await look(pilot)
 
         found = said(pilot, "package")
-        assert "package acme-triage-extraction-smollm2-v3 of acme-triage-3" in found
+        assert "in not recorded: v asks for it of acme-triage-3" in found
         assert "p writes it" in found
+
+
+async def test_a_package_that_was_written_elsewhere_is_asked_for_and_not_guessed(
+    home: Home, agent: Listener
+) -> None:
+    released(home)
+    name = "acme-triage-extraction-smollm2-v3"
+    async with opened(home, agent).run_test(size=NARROW) as pilot:
+        await look(pilot, "v")
+
+        field = pilot.app.screen.query_one(Input)
+        assert (field.value, field.placeholder) == ("", f"DIR/{name}")
+        assert f"{name} and its sums, not where it was written" in dialog(pilot)
+        assert "Type its path: DIR is what --to named." in dialog(pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "Give a path." in dialog(pilot)
+        await pilot.press("escape")
+        pilot.app.screen.query_one("#benches", Grid).show("copper-forms")
+        await rest(pilot)
+        await pilot.press("v")
+        await pilot.pause()
+        assert "The ledger knows of no package of copper-forms: type where one is." in dialog(pilot)
+
+
+async def test_a_package_here_is_proposed_when_its_sums_are_the_recorded_ones(
+    home: Home, agent: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released(home)
+    monkeypatch.chdir(home.data.parent)
+    package = home.data.parent / "acme-v4"
+    package.mkdir()
+    (package / "SHA256SUMS").write_text("of an older one", "utf-8")
+    sums = sha256(b"of the last one").hexdigest()
+    _packed(home, f"acme-v4 of acme-triage-3, SHA256SUMS {sums}")
+    async with opened(home, agent).run_test(size=WIDE) as pilot:
+        await look(pilot)
+        assert "in not recorded" in said(pilot, "package")
+        (package / "SHA256SUMS").write_text("of the last one", "utf-8")
+        await rest(pilot)
+        assert f"in{package.parent}of" in "".join(text(pilot, "package").split())
+        await pilot.press("v")
+        await pilot.pause()
+        assert pilot.app.screen.query_one(Input).value == str(package)
+
+
+def _packed(home: Home, said: str) -> None:
+    Store(home).record(SLUG, "fact", {"key": "package", "value": said})
+
+
+async def test_a_package_from_the_command_line_takes_the_place_of_the_one_from_here(
+    home: Home, agent: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released(home)
+    to = home.data.parent / "deliveries"
+    to.mkdir()
+    monkeypatch.chdir(to)
+    _tell_package(home, str(to), [])
+    async with opened(home, agent).run_test(size=WIDE) as pilot:
+        await look(pilot, "p", "enter")
+        assert "archive acme-v3.tar.zst" in said(pilot, "package")
+        _packed(home, f"acme-v3 of acme-triage-3, SHA256SUMS {'ab' * 32}")
+        await rest(pilot)
+        assert "archive acme-v3.tar.zst" in said(pilot, "package")
+        _packed(home, f"acme-v4 of acme-triage-3, SHA256SUMS {'cd' * 32}")
+        await rest(pilot)
+
+        assert "package acme-v4 in not recorded" in said(pilot, "package")
+        await pilot.press("v")
+        await pilot.pause()
+        assert pilot.app.screen.query_one(Input).value == ""
 
 
 async def test_an_empty_ledger_says_what_to_do(home: Home, agent: Listener) -> None:
