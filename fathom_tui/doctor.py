@@ -159,7 +159,9 @@ def memory(read: Memory) -> Diagnosis:
 
 def cpu(read: Cpu) -> Diagnosis:
     """Judge the processor by what training on it needs."""
-    detail = f"{read.model or 'unknown processor'}, {read.cores} cores"
+    detail = (
+        f"{read.model or 'unknown processor'}, {read.cores} core{'' if read.cores == 1 else 's'}"
+    )
     if read.bf16:
         return _ok("cpu", f"{detail}, bfloat16 in hardware")
     if read.bf16 is None:
