@@ -23,6 +23,7 @@ of twenty missing is the most that chance is allowed."""
 
 _MOST_TOKENS = 2**31 - 1
 """llama.cpp counts tokens in 32 bits with a sign (include/llama.h, llama_token)."""
+_RESTORE = "Restore the file from the delivery package, or run the engagement again."
 _LONGEST_S = 86_400.0
 """Seconds: no answer takes a day."""
 
@@ -148,17 +149,17 @@ def read_anchor_set(path: Path) -> AnchorSet:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise EnvironmentProblem(
             f"The anchors at {path} are no file.",
-            fix="Restore the file from the delivery package, or run the engagement again.",
+            fix=_RESTORE,
         )
     try:
         return AnchorSet.from_json(json.loads(path.read_text("utf-8")))
     except OSError as error:
         raise EnvironmentProblem(
             f"The anchors at {path} cannot be read: {error.strerror}.",
-            fix="Restore the file from the delivery package, or run the engagement again.",
+            fix=_RESTORE,
         ) from error
     except Exception as error:  # whatever a damaged file gives
         raise EnvironmentProblem(
             f"The anchors at {path} cannot be understood: {error!r}.",
-            fix="Restore the file from the delivery package, or run the engagement again.",
+            fix=_RESTORE,
         ) from error

@@ -47,14 +47,9 @@ def served_last(rows: Iterable[Row]) -> Row | None:
     One that was only created, failed its proofs or was removed since is nothing to rely on.
     """
     known = latest(rows).values()
-    for states in (
-        (DeploymentState.SERVING,),
-        (DeploymentState.SUPERSEDED, DeploymentState.STOPPED),
-    ):
-        found = [row for row in known if row["state"] in states]
-        if found:
-            return found[-1]
-    return None
+    left = (DeploymentState.SUPERSEDED, DeploymentState.STOPPED)
+    before = [row for row in known if row["state"] in left]
+    return live(known) or (before[-1] if before else None)
 
 
 def went_live(rows: Iterable[Row], new: Row) -> list[dict[str, Any]]:

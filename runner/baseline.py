@@ -55,6 +55,6 @@ def parsed(plan: Plan, sheet: Sheet) -> list[Values | None]:
     return [plan.contract.parse(answer) for answer in sheet.constrained]
 
 
-def save(path: Path, sheet: Sheet) -> None:
-    """Keep the answers for people who want to read them."""
-    path.write_text(json.dumps(sheet.to_json(), ensure_ascii=False, indent=1), "utf-8")
+def save(path: Path, found: Sheet | Prompt) -> None:
+    """Keep answers, or a prompt, as JSON that people can read too."""
+    path.write_text(json.dumps(found.to_json(), ensure_ascii=False, indent=1), "utf-8")

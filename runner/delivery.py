@@ -76,6 +76,7 @@ def gather(store: Store, slug: str, run_id: str) -> Delivery:
         if row.get("run") == run_id and row.get("sha256") == made.sha256
     )
     served = served_last(deployments)
+    cases = read_scored(_answers(store, job))
     version = str(served["version"]) if served else run_number(run_id)
     return Delivery(
         slug=slug,
@@ -86,7 +87,7 @@ def gather(store: Store, slug: str, run_id: str) -> Delivery:
         spec=_spec(job, version, made.sha256),
         anchors=_anchors(job, version, made.sha256),
         bytes=made.bytes,
-        cases=(cases := read_scored(_answers(store, job))),
+        cases=cases,
         free_right=_free_right(job, cases),
         adapter_sha256=_adapter_sha256(job, view),
         licence=base_licence(plan, view),

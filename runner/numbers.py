@@ -25,8 +25,7 @@ def next_version(root: Path, others: Iterable[str] = ()) -> str:
         root: The serving folder; it need not exist.
         others: Versions that a server has, whatever the folder knows of them.
     """
-    names = (path.name.split(".")[0] for path in root.glob("v*"))
-    taken = (number(name) or 0 for name in (*names, *others))
+    taken = (number(name) or 0 for name in (*_traces(root), *others))
     return f"v{max(taken, default=0) + 1}"
 
 
@@ -42,9 +41,8 @@ def remember(root: Path, versions: Iterable[str]) -> None:
         root: The serving folder; it exists.
         versions: What the ledger names; what is no `vN` is left out.
     """
-    for version in versions:
-        known = (root / version).exists() or any(root.glob(f"{version}.*"))
-        if number(version) is not None and not known:
+    for version in set(versions) - _traces(root):
+        if number(version) is not None:
             retire(root, version)
 
 
@@ -52,3 +50,8 @@ def beside(root: Path, version: str) -> list[Path]:
     """Return what is kept beside a version's model, but for the trace that keeps its number."""
     found = sorted(root.glob(f"{version}.*"))
     return [path for path in found if path.suffix not in (".gguf", ".removed")]
+
+
+def _traces(root: Path) -> set[str]:
+    """Return what stands before the first point in each name that may be a version's."""
+    return {path.name.split(".")[0] for path in root.glob("v*")}

@@ -40,7 +40,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         sheets = ask_nearest(plan, scorer, train, near, report)
     save(job.dir / "answers.json", sheet)
     # In a file, not in the result: its examples are training rows, and a journal is for ever.
-    _keep(job.dir / "prompt.json", best)
+    save(job.dir / "prompt.json", best)
     scores = _score(plan, cases, sheet)
     nearest = _score(plan, near, sheets) if sheets else None
     untuned = job.results["baseline"]["scores"]["untuned"]["value"]
@@ -80,10 +80,6 @@ def chosen(job: Job) -> Prompt:
             f"{path} does not say which prompt was chosen: {error!r}.",
             fix="Run the engagement again: the prompt is chosen anew.",
         ) from error
-
-
-def _keep(path: Path, prompt: Prompt) -> None:
-    path.write_text(json.dumps(prompt.to_json(), ensure_ascii=False, indent=1), "utf-8")
 
 
 def candidates(plan: Plan, train: Sequence[Case]) -> list[Prompt]:

@@ -6,7 +6,6 @@ settles the matter: the new version answers its anchors, or the previous one ret
 """
 
 import json
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +18,10 @@ from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import EnvironmentProblem, FathomError
 from fathom_tui.proportions import wilson
 from fathom_tui.runner.folder import held
+from fathom_tui.runner.numbers import number
 from fathom_tui.runner.targets import Target
 from fathom_tui.serving import Answer
 
-_VERSION = re.compile(r"v[1-9][0-9]{0,8}")
 Tell = Callable[[int, int, str], None]
 """Told of progress: done, total, note."""
 
@@ -126,7 +125,7 @@ def pending(root: Path) -> Pending | None:
 
 
 def _version(value: object) -> str:
-    if isinstance(value, str) and _VERSION.fullmatch(value):
+    if isinstance(value, str) and number(value) is not None:
         return value
     raise ValueError(f"{str(value)[:40]!r} is no version")
 

@@ -194,7 +194,7 @@ class Rollouts:
                     fix=f"Go to another one first: fathom rollback {self._slug} --to VERSION",
                 )
             self.target(str(row["target"])).remove(version)
-            # How it was served stays the target's to keep: Ollama's record keeps the number taken.
+            # What else is beside it is the target's to delete, but for what keeps the number taken.
             anchors_path(self._root, version).unlink(missing_ok=True)
             self._record("deployment", changed(row, DeploymentState.REMOVED))
 

@@ -22,7 +22,6 @@ from typing import Any
 
 from fathom_tui.datasets.cases import write_private
 from fathom_tui.errors import CouldNotCheck, EnvironmentProblem, NotFound, UsageError
-from fathom_tui.releases import version_number
 from fathom_tui.runner.numbers import beside, next_version, number, retire
 from fathom_tui.runner.systemd import Systemd
 from fathom_tui.runner.vllm_api import Place, VllmApi
@@ -89,7 +88,7 @@ class VllmTarget:
     def versions(self) -> list[str]:
         """Versions kept, oldest first: the directories, for vLLM keeps no list."""
         found = [p.name for p in self._root.glob("v*") if p.is_dir() and number(p.name)]
-        return sorted(found, key=version_number)
+        return sorted(found, key=lambda version: number(version) or 0)
 
     @property
     def live(self) -> str | None:

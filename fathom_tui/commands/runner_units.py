@@ -93,18 +93,17 @@ def _texts(given: "Installation") -> dict[str, bytes]:
     return {unit.name: unit.text.encode("utf-8") for unit in units(given)}
 
 
-def _show(files: Mapping[str, bytes], directory: str | None) -> int:
+def _show(files: Mapping[str, bytes], directory: str | None) -> None:
     """Print files, or write them where they can be looked at."""
     if directory is None:
         for name, data in files.items():
             print(f"### {name}\n{data.decode('utf-8')}")
-        return ExitCode.DONE
+        return
     target = Path(os.path.expanduser(directory))
     _write(files, target)
     narrate(f"Wrote {len(files)} files into {target}; nothing was installed.")
     if any(name.endswith(".service") for name in files):
         narrate(f"Look at them: systemd-analyze verify {target}/fathom-*")
-    return ExitCode.DONE
 
 
 def _write(files: Mapping[str, bytes], target: Path) -> None:

@@ -55,17 +55,12 @@ def purging(home: Home, slug: str) -> Iterator[None]:
     Raises:
         UsageError: Somebody else is at it: two certificates would name the same files.
     """
-    descriptor = open_private(home.engagement(slug) / "purge.lock", os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    busy = UsageError(
+        f"Another purge of {slug} is under way.",
+        fix=f"Wait for its end, then look at its certificate: fathom engagement show {slug}",
+    )
+    with _held(home.engagement(slug) / "purge.lock", busy):
         yield
-    except BlockingIOError:
-        raise UsageError(
-            f"Another purge of {slug} is under way.",
-            fix=f"Wait for its end, then look at its certificate: fathom engagement show {slug}",
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 def _markdown(done: Certificate) -> str:
@@ -120,16 +115,26 @@ def _alone(home: Home, slug: str) -> Iterator[None]:
     """
     with ExitStack() as held:
         for run in run_ids(home, slug):
-            descriptor = open_private(home.run(run) / "lock", os.O_RDWR)
-            held.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"A process works in {run}, or another purge does.",
-                    fix=f"Wait for it, or: fathom cancel {run}",
-                ) from None
+            busy = UsageError(
+                f"A process works in {run}, or another purge does.",
+                fix=f"Wait for it, or: fathom cancel {run}",
+            )
+            held.enter_context(_held(home.run(run) / "lock", busy))
         yield
+
+
+@contextmanager
+def _held(path: Path, busy: UsageError) -> Iterator[None]:
+    """Hold the lock of a file, or raise what is said where somebody else does."""
+    descriptor = open_private(path, os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:

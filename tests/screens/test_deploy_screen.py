@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -603,10 +604,7 @@ async def test_a_refused_run_is_no_reason_to_be_listed_until_its_refusal_is_waiv
 async def test_a_package_is_written_and_verified(
     home: Home, agent: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released(home)
-    to = home.data.parent / "deliveries"
-    to.mkdir()
-    monkeypatch.chdir(to)
+    to = _deliveries(home, monkeypatch)
     (to / "acme-v3.tar.zst").write_bytes(b"")
     items = [{"section": "s", "text": "t", "done": True, "evidence": "e", "how": None}]
     _tell_package(home, str(to), items)
@@ -728,6 +726,15 @@ async def test_a_package_here_is_proposed_when_its_sums_are_the_recorded_ones(
         assert pilot.app.screen.query_one(Input).value == str(package)
 
 
+def _deliveries(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory the screens are opened in; the engagement has its releases."""
+    released(home)
+    to = home.data.parent / "deliveries"
+    to.mkdir()
+    monkeypatch.chdir(to)
+    return to
+
+
 def _packed(home: Home, said: str) -> None:
     Store(home).record(SLUG, "fact", {"key": "package", "value": said})
 
@@ -735,10 +742,7 @@ def _packed(home: Home, said: str) -> None:
 async def test_a_package_from_the_command_line_takes_the_place_of_the_one_from_here(
     home: Home, agent: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released(home)
-    to = home.data.parent / "deliveries"
-    to.mkdir()
-    monkeypatch.chdir(to)
+    to = _deliveries(home, monkeypatch)
     _tell_package(home, str(to), [])
     async with opened(home, agent).run_test(size=WIDE) as pilot:
         await look(pilot, "p", "enter")
