@@ -74,11 +74,13 @@ class TestTheWholePath:
 
     def follow(self, toy: Place) -> int:
         """Wait for the end of an attempt, and return the exit code of the run."""
-        toy.fathom("logs", self.RUN, "-f", timeout=self.PATIENCE_S)
-        state = toy.python(
-            "from fathom_tui.store import Home, Store\n"
-            f"print(Store(Home.from_env()).run_view({self.RUN!r}).state.value)\n"
-        ).strip()
+        state = "running"
+        while state in ("queued", "running"):  # the agent may take a request up between two looks
+            toy.fathom("logs", self.RUN, "-f", timeout=self.PATIENCE_S)
+            state = toy.python(
+                "from fathom_tui.store import Home, Store\n"
+                f"print(Store(Home.from_env()).run_view({self.RUN!r}).state.value)\n"
+            ).strip()
         assert state in ("done", "refused"), toy.fathom("runs", "--run", self.RUN).stdout
         return 0 if state == "done" else 1
 
